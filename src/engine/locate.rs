@@ -1,0 +1,115 @@
+//! From a step's id to its node in the graph, and the elements around it.
+
+use crate::plan::graph::{Block, Graph, Group, Node, NodeKind, Rollout};
+
+/// Where an id leads.
+#[derive(Debug, Clone)]
+pub struct Located<'g> {
+    /// The node.
+    pub node: &'g Node,
+    /// The rollouts around it, outermost first.
+    pub frames: Vec<Frame<'g>>,
+    /// The id of the group or rollout whose `finally` it stands in, if it does.
+    pub finally_of: Option<String>,
+}
+
+/// One rollout around a node, and the element that the id goes through.
+#[derive(Debug, Clone)]
+pub struct Frame<'g> {
+    /// The rollout's id.
+    pub id: String,
+    /// The rollout.
+    pub rollout: &'g Rollout,
+    /// The element's segment.
+    pub element: String,
+}
+
+impl Frame<'_> {
+    /// The id of the element: what its body's ids begin with.
+    pub fn prefix(&self) -> String {
+        join(&self.id, &self.element)
+    }
+}
+
+/// `prefix/segment`, or the segment alone at the root.
+pub fn join(prefix: &str, segment: &str) -> String {
+    if prefix.is_empty() { segment.to_owned() } else { format!("{prefix}/{segment}") }
+}
+
+/// The segment under which a `finally` block's steps stand.
+pub const FINALLY: &str = "finally";
+
+/// The segment of the block between batch `batch` (from 1) and the next.
+pub fn between(batch: usize) -> String {
+    format!("between@{batch}")
+}
+
+/// Follows an id through the graph; `None` when it leads nowhere.
+pub fn locate<'g>(graph: &'g Graph, id: &str) -> Option<Located<'g>> {
+    let segments: Vec<&str> = id.split('/').collect();
+    let mut walk = Walk { frames: Vec::new(), finally_of: None };
+    let node = walk.block(&graph.root, "", &segments)?;
+    Some(Located { node, frames: walk.frames, finally_of: walk.finally_of })
+}
+
+struct Walk<'g> {
+    frames: Vec<Frame<'g>>,
+    finally_of: Option<String>,
+}
+
+impl<'g> Walk<'g> {
+    fn block(&mut self, block: &'g Block, prefix: &str, segments: &[&str]) -> Option<&'g Node> {
+        let (first, rest) = segments.split_first()?;
+        for node in &block.nodes {
+            if let NodeKind::If { arms, otherwise, .. } = &node.kind {
+                let blocks = arms.iter().map(|(_, block)| block).chain([otherwise]);
+                for block in blocks {
+                    if let Some(found) = self.block(block, prefix, segments) {
+                        return Some(found);
+                    }
+                }
+            } else if !node.id.is_empty() && node.id == *first {
+                return self.below(node, &join(prefix, first), rest);
+            }
+        }
+        None
+    }
+
+    fn below(&mut self, node: &'g Node, id: &str, rest: &[&str]) -> Option<&'g Node> {
+        if rest.is_empty() {
+            return Some(node);
+        }
+        match &node.kind {
+            NodeKind::Group(group) => self.group(group, id, rest),
+            NodeKind::Parallel { body, .. } => self.block(body, id, rest),
+            NodeKind::Rollout(rollout) => self.rollout(rollout, id, rest),
+            _ => None,
+        }
+    }
+
+    fn group(&mut self, group: &'g Group, id: &str, rest: &[&str]) -> Option<&'g Node> {
+        if let Some(found) = self.block(&group.body, id, rest) {
+            return Some(found);
+        }
+        let (finally, rest) = (group.finally.as_ref()?, rest.strip_prefix(&[FINALLY])?);
+        self.finally_of = Some(id.to_owned());
+        self.block(finally, &join(id, FINALLY), rest)
+    }
+
+    fn rollout(&mut self, rollout: &'g Rollout, id: &str, rest: &[&str]) -> Option<&'g Node> {
+        let (first, below) = rest.split_first()?;
+        if *first == FINALLY
+            && let Some(finally) = &rollout.finally
+        {
+            self.finally_of = Some(id.to_owned());
+            return self.block(finally, &join(id, first), below);
+        }
+        if first.starts_with("between@")
+            && let Some(block) = &rollout.between
+        {
+            return self.block(block, &join(id, first), below);
+        }
+        self.frames.push(Frame { id: id.to_owned(), rollout, element: (*first).to_owned() });
+        self.block(&rollout.body, &join(id, first), below)
+    }
+}

@@ -1,0 +1,695 @@
+//! The state of a run: a fold of its events, the same live, on resume and in `status`.
+//!
+//! [`RunState::apply`] is pure and total: no clock, no I/O; an event that cannot follow what came before is an
+//! [`IllegalEvent`], which in a journal means damage. What follows from the events is never stored in them: whether a
+//! block is over, which batch is on, what can begin next are asked of the state ([`super::next`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::catalog::types::Kind;
+use crate::catalog::value::Value;
+use crate::plan::graph::{Graph, NodeKind};
+
+use super::event::{Decision, Element, Event, Failure, HaltReason, Id, Outcome, Process, Progress, RunOutcome};
+use super::locate::{Located, locate};
+use super::next::Status;
+
+/// A gap in a hold that is not counted, in milliseconds; a longer one begins the hold anew (LANGUAGE.md section 6).
+pub const HOLD_GAP: i64 = 120_000;
+
+/// A step that may be begun again at once, or not.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepStatus {
+    /// To be begun: never was, was interrupted, or is open again after a failure.
+    Open,
+    /// Begun; a driver that starts finds it under way.
+    Running,
+    /// An attempt failed; the next begins at this time (Unix milliseconds).
+    Retrying(i64),
+    /// It did what it was to do.
+    Done,
+    /// Its `when` was false.
+    Skipped,
+    /// It failed.
+    Failed(Failure),
+    /// A person decides whether it happened.
+    InDoubt(String),
+}
+
+/// What the events say about one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepState {
+    /// How it stands.
+    pub status: StepStatus,
+    /// How often it was begun.
+    pub attempt: u32,
+    /// How often it was begun since it was last opened: `retry` counts these.
+    pub tries: u32,
+    /// When it was first begun.
+    pub started: i64,
+    /// When it ended, if it did.
+    pub ended: Option<i64>,
+    /// When the attempt has failed for being late.
+    pub deadline: Option<i64>,
+    /// What the first attempt found.
+    pub pre_image: Option<serde_json::Value>,
+    /// The arguments of the last attempt.
+    pub args: BTreeMap<String, Value>,
+    /// UIDs of the pods whose eviction was accepted.
+    pub evicted: BTreeSet<String>,
+    /// The process that the attempt started.
+    pub process: Option<Process>,
+    /// Since when its condition holds.
+    pub hold: Option<i64>,
+    /// What a person should know.
+    pub note: Option<String>,
+    /// Whether a person said that it failed: a resume does not open it again.
+    pub given_up: bool,
+}
+
+/// What the events say about a block with `when`, a limit, or a failure of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BlockState {
+    /// Entered; so many branches at a time.
+    Entered(Option<usize>),
+    /// Its `when` was false.
+    Skipped,
+    /// It could not begin.
+    Failed(Failure),
+}
+
+/// How an element stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ElementStatus {
+    /// Its turn has not come.
+    Waiting,
+    /// Its body is under way.
+    Active,
+    /// Its body was completed.
+    Done,
+    /// It was gone before its turn.
+    Skipped,
+    /// Its body failed, or asks a person.
+    Failed,
+}
+
+/// What the events say about one rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolloutState {
+    /// In the order in which they take their turn.
+    pub elements: Vec<Element>,
+    /// How each stands.
+    pub status: Vec<ElementStatus>,
+    /// Where each batch begins; the last entry is the number of elements.
+    pub bounds: Vec<usize>,
+    /// The batch that is on, from 0; as many as there are when all are over.
+    pub batch: usize,
+    /// How many bodies run side by side.
+    pub concurrency: usize,
+    /// How many may fail.
+    pub max_failures: usize,
+    /// Carried out and not planned.
+    pub joined: Vec<String>,
+    /// Planned and not carried out.
+    pub gone: Vec<String>,
+    /// When it began.
+    pub started: i64,
+    /// Indices of those of the batch whose turn has not come.
+    pub waiting: BTreeSet<usize>,
+    /// Indices of those under way.
+    pub active: BTreeSet<usize>,
+    /// Indices of those that failed.
+    pub failed: BTreeSet<usize>,
+    by_name: BTreeMap<String, usize>,
+}
+
+/// Where the run as a whole stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// Nothing was noted yet.
+    New,
+    /// A driver has it.
+    Running,
+    /// A signal came: nothing begins any more.
+    Stopping(String),
+    /// The driver let go.
+    Halted(HaltReason),
+    /// Over for good.
+    Ended(RunOutcome),
+}
+
+/// An event that cannot follow what came before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct IllegalEvent(pub String);
+
+/// The state of a run.
+#[derive(Debug, Clone)]
+pub struct RunState {
+    /// What is carried out.
+    pub graph: Arc<Graph>,
+    /// Where it stands.
+    pub phase: Phase,
+    /// For every choice that is left to chance.
+    pub seed: u64,
+    /// When it began.
+    pub started: i64,
+    /// When the last event was noted.
+    pub last: i64,
+    /// How many events were noted.
+    pub events: u64,
+    /// How many drivers it had.
+    pub driver: u32,
+    /// UID to hash of the pod template, of the workloads that were whole when it began.
+    pub whole: BTreeMap<String, String>,
+    /// By id, of every step that was begun.
+    pub steps: BTreeMap<Id, StepState>,
+    /// By id, of every block about which an event was noted.
+    pub blocks: BTreeMap<Id, BlockState>,
+    /// By id, of every rollout that began.
+    pub rollouts: BTreeMap<Id, RolloutState>,
+    /// Recorded values: the prefix of the innermost element (empty at the top), then the slot.
+    records: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+impl RunState {
+    /// The state before the first event.
+    pub fn new(graph: Arc<Graph>) -> Self {
+        Self {
+            graph,
+            phase: Phase::New,
+            seed: 0,
+            started: 0,
+            last: 0,
+            events: 0,
+            driver: 0,
+            whole: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            rollouts: BTreeMap::new(),
+            records: BTreeMap::new(),
+        }
+    }
+
+    /// The state after one more event, noted at `at` (Unix milliseconds). On an error the state is as it was.
+    pub fn apply(&mut self, at: i64, event: &Event) -> Result<(), IllegalEvent> {
+        self.check_phase(event)?;
+        match event {
+            Event::RunStarted { digest, seed, whole } => self.run_started(at, digest, *seed, whole)?,
+            Event::DriverStarted { driver, absent, .. } => self.driver_started(*driver, *absent)?,
+            Event::StepStarted { step, attempt, deadline, args, pre_image } => {
+                self.step_started(at, step, *attempt, *deadline, args, pre_image.as_ref())?;
+            }
+            Event::StepProgress { step, progress } => self.step_progress(at, step, progress)?,
+            Event::StepEnded { step, outcome } => self.step_ended(at, step, outcome)?,
+            Event::BlockSkipped { block } => self.block_event(block, BlockState::Skipped)?,
+            Event::BlockEntered { block, limit } => self.block_event(block, BlockState::Entered(*limit))?,
+            Event::BlockFailed { block, failure } => self.block_event(block, BlockState::Failed(failure.clone()))?,
+            Event::RolloutStarted { .. } => self.rollout_started(at, event)?,
+            Event::ElementStarted { rollout, element } => {
+                self.element_turn(rollout, *element, ElementStatus::Active)?;
+            }
+            Event::ElementSkipped { rollout, element, .. } => {
+                self.element_turn(rollout, *element, ElementStatus::Skipped)?;
+            }
+            Event::Decided { step, decision, by } => self.decided(at, step, *decision, by)?,
+            Event::StopRequested { signal } => self.phase = Phase::Stopping(signal.clone()),
+            Event::RunHalted { reason } => self.phase = Phase::Halted(reason.clone()),
+            Event::RunEnded { outcome } => self.phase = Phase::Ended(*outcome),
+        }
+        self.last = at;
+        self.events += 1;
+        self.refresh(event);
+        Ok(())
+    }
+
+    fn check_phase(&self, event: &Event) -> Result<(), IllegalEvent> {
+        let fits = match (&self.phase, event) {
+            (Phase::New, Event::RunStarted { .. }) => true,
+            (Phase::New, _) | (Phase::Ended(_), _) | (_, Event::RunStarted { .. }) => false,
+            // A driver that was killed says nothing: the next may find the run in any phase but ended.
+            (_, Event::DriverStarted { .. }) => true,
+            (Phase::Halted(_), Event::Decided { .. }) => true,
+            (Phase::Halted(_), _) => false,
+            (Phase::Running | Phase::Stopping(_), _) => true,
+        };
+        if fits { Ok(()) } else { Err(illegal(format!("{} after {}", event.name(), self.phase.word()))) }
+    }
+
+    fn run_started(
+        &mut self,
+        at: i64,
+        digest: &str,
+        seed: u64,
+        whole: &BTreeMap<String, String>,
+    ) -> Result<(), IllegalEvent> {
+        if digest != self.graph.digest {
+            return Err(illegal("the journal is of another graph"));
+        }
+        self.phase = Phase::Running;
+        self.started = at;
+        self.seed = seed;
+        self.whole = whole.clone();
+        Ok(())
+    }
+
+    /// Failed steps are open again, deadlines in attended time move by the absence, holds bridge a short gap.
+    fn driver_started(&mut self, driver: u32, absent: i64) -> Result<(), IllegalEvent> {
+        if driver != self.driver + 1 || absent < 0 {
+            return Err(illegal(format!("driver {driver} after driver {}", self.driver)));
+        }
+        self.driver = driver;
+        self.phase = Phase::Running;
+        let graph = self.graph.clone();
+        let reopened: Vec<Id> = self.failing_steps();
+        for (id, step) in &mut self.steps {
+            match step.status {
+                StepStatus::Running if keeps_attended_time(&graph, id) => {
+                    step.deadline = step.deadline.map(|deadline| deadline + absent);
+                }
+                StepStatus::Retrying(next) => step.status = StepStatus::Retrying(next + absent),
+                _ => {}
+            }
+            step.hold = step.hold.filter(|_| absent <= HOLD_GAP).map(|since| since + absent);
+        }
+        for id in reopened {
+            if let Some(step) = self.steps.get_mut(&id)
+                && !step.given_up
+            {
+                step.open();
+            }
+        }
+        self.blocks.retain(|_, block| !matches!(block, BlockState::Failed(_)));
+        self.refresh_all();
+        Ok(())
+    }
+
+    fn step_started(
+        &mut self,
+        at: i64,
+        id: &Id,
+        attempt: u32,
+        deadline: Option<i64>,
+        args: &BTreeMap<String, Value>,
+        pre_image: Option<&serde_json::Value>,
+    ) -> Result<(), IllegalEvent> {
+        self.step_node(id)?;
+        let step = self.steps.entry(id.clone()).or_insert_with(|| StepState::new(at));
+        if !matches!(step.status, StepStatus::Open | StepStatus::Retrying(_)) || attempt != step.attempt + 1 {
+            return Err(illegal(format!("attempt {attempt} of `{id}` begins while it is {}", step.status.word())));
+        }
+        step.status = StepStatus::Running;
+        step.attempt = attempt;
+        step.tries += 1;
+        step.deadline = deadline;
+        step.args = args.clone();
+        step.ended = None;
+        step.process = None;
+        step.hold = None;
+        if step.pre_image.is_none() {
+            step.pre_image = pre_image.cloned();
+        }
+        Ok(())
+    }
+
+    fn step_progress(&mut self, at: i64, id: &Id, progress: &Progress) -> Result<(), IllegalEvent> {
+        let step = self.running(id)?;
+        match progress {
+            Progress::Evicted { pod } => {
+                step.evicted.insert(pod.uid.clone());
+            }
+            Progress::Command { process } => step.process = Some(process.clone()),
+            Progress::HoldStarted => step.hold = Some(at),
+            Progress::HoldBroken => step.hold = None,
+            Progress::AttemptFailed { next, .. } => step.status = StepStatus::Retrying(*next),
+        }
+        Ok(())
+    }
+
+    fn step_ended(&mut self, at: i64, id: &Id, outcome: &Outcome) -> Result<(), IllegalEvent> {
+        if let Outcome::Skipped = outcome {
+            self.step_node(id)?;
+            let step = self.steps.entry(id.clone()).or_insert_with(|| StepState::new(at));
+            if step.status != StepStatus::Open {
+                return Err(illegal(format!("`{id}` is skipped while it is {}", step.status.word())));
+            }
+            step.status = StepStatus::Skipped;
+            step.ended = Some(at);
+            return Ok(());
+        }
+        let step = match self.steps.get_mut(id) {
+            Some(step) if matches!(step.status, StepStatus::Running | StepStatus::Retrying(_)) => step,
+            other => return Err(illegal(format!("`{id}` ends while it is {}", word_of(other.as_deref())))),
+        };
+        step.ended = Some(at);
+        match outcome {
+            Outcome::Done { note, .. } => {
+                step.status = StepStatus::Done;
+                step.note.clone_from(note);
+            }
+            Outcome::Skipped => {}
+            Outcome::Failed { failure } => step.status = StepStatus::Failed(failure.clone()),
+            Outcome::Interrupted => step.status = StepStatus::Open,
+            Outcome::InDoubt { why } => step.status = StepStatus::InDoubt(why.clone()),
+        }
+        if let Outcome::Done { value: Some(value), .. } = outcome {
+            self.record(id, value)?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, id: &Id, value: &Value) -> Result<(), IllegalEvent> {
+        let located = self.step_node(id)?;
+        let slot = match &located.node.kind {
+            NodeKind::Record { slot, .. } => slot.clone(),
+            NodeKind::Action(action) => match &action.record {
+                Some(slot) => slot.clone(),
+                None => return Ok(()),
+            },
+            _ => return Err(illegal(format!("`{id}` records nothing"))),
+        };
+        let prefix = located.frames.last().map(super::locate::Frame::prefix).unwrap_or_default();
+        self.records.entry(prefix).or_default().insert(slot, value.clone());
+        Ok(())
+    }
+
+    fn block_event(&mut self, id: &Id, block: BlockState) -> Result<(), IllegalEvent> {
+        let located = locate(&self.graph, id).ok_or_else(|| illegal(format!("the graph has no `{id}`")))?;
+        if located.node.kind.is_step() {
+            return Err(illegal(format!("`{id}` is a step")));
+        }
+        match self.blocks.get(id) {
+            None => {}
+            // Entered, it may still find that it cannot begin.
+            Some(BlockState::Entered(_)) if matches!(block, BlockState::Failed(_)) => {}
+            Some(_) => return Err(illegal(format!("`{id}` was entered before"))),
+        }
+        self.blocks.insert(id.clone(), block);
+        Ok(())
+    }
+
+    fn rollout_started(&mut self, at: i64, event: &Event) -> Result<(), IllegalEvent> {
+        let Event::RolloutStarted { rollout, elements, batches, concurrency, max_failures, joined, gone } = event else {
+            return Err(illegal("no rollout begins"));
+        };
+        let located = locate(&self.graph, rollout).ok_or_else(|| illegal(format!("the graph has no `{rollout}`")))?;
+        if !matches!(located.node.kind, NodeKind::Rollout(_)) || self.rollouts.contains_key(rollout) {
+            return Err(illegal(format!("`{rollout}` is no rollout that can begin")));
+        }
+        let mut bounds = vec![0];
+        for size in batches {
+            bounds.push(bounds.last().copied().unwrap_or(0) + size);
+        }
+        let by_name: BTreeMap<_, _> = elements.iter().enumerate().map(|(at, one)| (one.name.clone(), at)).collect();
+        if bounds.last() != Some(&elements.len()) || by_name.len() != elements.len() || *concurrency == 0 {
+            return Err(illegal(format!("the batches of `{rollout}` do not add up")));
+        }
+        let state = RolloutState {
+            status: vec![ElementStatus::Waiting; elements.len()],
+            elements: elements.clone(),
+            waiting: (0..bounds.get(1).copied().unwrap_or(0)).collect(),
+            bounds,
+            batch: 0,
+            concurrency: *concurrency,
+            max_failures: *max_failures,
+            joined: joined.clone(),
+            gone: gone.clone(),
+            started: at,
+            active: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            by_name,
+        };
+        self.rollouts.insert(rollout.clone(), state);
+        Ok(())
+    }
+
+    fn element_turn(&mut self, id: &Id, element: usize, status: ElementStatus) -> Result<(), IllegalEvent> {
+        let rollout = self.rollouts.get_mut(id).ok_or_else(|| illegal(format!("`{id}` has not begun")))?;
+        if !rollout.waiting.remove(&element) {
+            return Err(illegal(format!("element {element} of `{id}` has no turn")));
+        }
+        rollout.status[element] = status;
+        if status == ElementStatus::Active {
+            rollout.active.insert(element);
+        }
+        Ok(())
+    }
+
+    fn decided(&mut self, at: i64, id: &Id, decision: Decision, by: &str) -> Result<(), IllegalEvent> {
+        let step = match self.steps.get_mut(id) {
+            Some(step) if matches!(step.status, StepStatus::InDoubt(_) | StepStatus::Failed(_)) => step,
+            other => return Err(illegal(format!("`{id}` is {}: nothing to decide", word_of(other.as_deref())))),
+        };
+        step.ended = Some(at);
+        step.note = Some(format!("decided by {by}"));
+        match decision {
+            Decision::Retry => step.open(),
+            Decision::Done => step.status = StepStatus::Done,
+            Decision::Fail => {
+                step.given_up = true;
+                step.status = StepStatus::Failed(Failure::new("E520", format!("given up by {by}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn running(&mut self, id: &Id) -> Result<&mut StepState, IllegalEvent> {
+        match self.steps.get_mut(id) {
+            Some(step) if step.status == StepStatus::Running => Ok(step),
+            other => Err(illegal(format!("progress of `{id}`, which is {}", word_of(other.as_deref())))),
+        }
+    }
+
+    fn step_node(&self, id: &Id) -> Result<Located<'_>, IllegalEvent> {
+        let located = locate(&self.graph, id).ok_or_else(|| illegal(format!("the graph has no step `{id}`")))?;
+        if located.node.kind.is_step() { Ok(located) } else { Err(illegal(format!("`{id}` is no step"))) }
+    }
+
+    /// Brings the elements' statuses up to date with what an event said about something below them.
+    fn refresh(&mut self, event: &Event) {
+        let Some(id) = event.subject() else { return };
+        let mut ancestors: Vec<Id> = ancestors_of(id).filter(|id| self.rollouts.contains_key(*id)).map(str::to_owned).collect();
+        ancestors.sort_by_key(|id| std::cmp::Reverse(id.len()));
+        for rollout in ancestors {
+            let below = id.get(rollout.len() + 1..).and_then(|rest| rest.split('/').next());
+            let element = below.and_then(|name| self.rollouts[&rollout].by_name.get(name).copied());
+            self.refresh_rollout(&rollout, element);
+        }
+    }
+
+    fn refresh_all(&mut self) {
+        let mut ids: Vec<Id> = self.rollouts.keys().cloned().collect();
+        ids.sort_by_key(|id| std::cmp::Reverse(id.len()));
+        for id in ids {
+            let rollout = &self.rollouts[&id];
+            let elements: Vec<usize> = rollout.active.union(&rollout.failed).copied().collect();
+            for element in elements {
+                self.refresh_rollout(&id, Some(element));
+            }
+        }
+    }
+
+    fn refresh_rollout(&mut self, id: &Id, element: Option<usize>) {
+        if let Some(element) = element
+            && matches!(self.rollouts[id].status[element], ElementStatus::Active | ElementStatus::Failed)
+        {
+            let status = match self.element_status(id, element) {
+                Status::Done => ElementStatus::Done,
+                Status::Failed | Status::Asks => ElementStatus::Failed,
+                Status::Active | Status::Idle => ElementStatus::Active,
+            };
+            if let Some(rollout) = self.rollouts.get_mut(id) {
+                rollout.set(element, status);
+            }
+        }
+        while self.batch_is_over(id) {
+            if let Some(rollout) = self.rollouts.get_mut(id) {
+                rollout.next_batch();
+            }
+        }
+    }
+
+    /// Whether the batch that is on is over, and what stands between it and the next is done.
+    fn batch_is_over(&self, id: &Id) -> bool {
+        let rollout = &self.rollouts[id];
+        if rollout.batch >= rollout.batches() || !rollout.waiting.is_empty() || !rollout.active.is_empty() {
+            return false;
+        }
+        if rollout.failed.len() > rollout.max_failures {
+            return false;
+        }
+        rollout.batch + 1 == rollout.batches() || self.between_is_done(id, rollout.batch + 1)
+    }
+
+    /// The value of a slot for a step of that id: of an element around it, recorded, or of the plan.
+    pub fn bindings(&self, located: &Located<'_>, slots: &BTreeSet<String>) -> BTreeMap<String, Value> {
+        slots.iter().filter_map(|slot| Some((slot.clone(), self.value_of(located, slot)?))).collect()
+    }
+
+    fn value_of(&self, located: &Located<'_>, slot: &str) -> Option<Value> {
+        for frame in located.frames.iter().rev() {
+            if let Some(value) = self.records.get(&frame.prefix()).and_then(|records| records.get(slot)) {
+                return Some(value.clone());
+            }
+            let Some(element) = self.rollouts.get(&frame.id).and_then(|rollout| rollout.element(&frame.element)) else {
+                continue;
+            };
+            if slot == frame.rollout.slot {
+                return Some(element.value.clone());
+            }
+            if let Some(value) = element.values.get(slot) {
+                return Some(value.clone());
+            }
+        }
+        let recorded = self.records.get("").and_then(|records| records.get(slot));
+        recorded.or_else(|| self.graph.values.get(slot)).cloned().or_else(|| {
+            (slot == OUTCOME).then(|| self.outcome_of(located.finally_of.as_deref()?)).flatten().map(Value::string)
+        })
+    }
+
+    /// What `outcome` says in the `finally` of a block.
+    fn outcome_of(&self, block: &str) -> Option<&'static str> {
+        Some(if self.body_failed(block)? { "failed" } else { "done" })
+    }
+
+    /// Names of the nodes that the run has under way: elements whose body began and did not end well.
+    pub fn held_nodes(&self) -> BTreeSet<String> {
+        let under_way = self.rollouts.values().flat_map(|rollout| {
+            rollout.active.iter().chain(&rollout.failed).map(|element| &rollout.elements[*element].value)
+        });
+        let nodes = under_way.filter_map(Value::as_object).filter(|object| object.kind == Kind::Node);
+        nodes.map(|node| node.name.clone()).collect()
+    }
+
+    /// The arm that an `if` of a body takes for the element around it.
+    pub(super) fn choice(&self, frames: &[(Id, String)], choice: u32) -> Option<usize> {
+        frames.iter().rev().find_map(|(rollout, element)| {
+            let choices = &self.rollouts.get(rollout)?.element(element)?.choices;
+            choices.iter().find(|(number, _)| *number == choice).map(|(_, taken)| *taken)
+        })
+    }
+}
+
+/// The name that `finally` blocks read.
+pub const OUTCOME: &str = "outcome";
+
+/// Whether a step's deadline stands in attended time; that of `wait D` and `approve` runs whether or not sprag does.
+fn keeps_attended_time(graph: &Graph, id: &str) -> bool {
+    locate(graph, id)
+        .is_some_and(|located| !matches!(located.node.kind, NodeKind::Wait { .. } | NodeKind::Approve { .. }))
+}
+
+/// `a`, `a/b`, `a/b/c` of `a/b/c`.
+fn ancestors_of(id: &str) -> impl Iterator<Item = &str> {
+    id.match_indices('/').map(|(at, _)| &id[..at]).chain([id])
+}
+
+fn illegal(what: impl Into<String>) -> IllegalEvent {
+    IllegalEvent(what.into())
+}
+
+fn word_of(step: Option<&StepState>) -> &'static str {
+    step.map_or("not begun", |step| step.status.word())
+}
+
+impl StepState {
+    fn new(at: i64) -> Self {
+        Self {
+            status: StepStatus::Open,
+            attempt: 0,
+            tries: 0,
+            started: at,
+            ended: None,
+            deadline: None,
+            pre_image: None,
+            args: BTreeMap::new(),
+            evicted: BTreeSet::new(),
+            process: None,
+            hold: None,
+            note: None,
+            given_up: false,
+        }
+    }
+
+    fn open(&mut self) {
+        self.status = StepStatus::Open;
+        self.tries = 0;
+        self.given_up = false;
+        self.hold = None;
+    }
+}
+
+impl StepStatus {
+    /// One word or two for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Open => "not begun",
+            Self::Running => "under way",
+            Self::Retrying(_) => "between two attempts",
+            Self::Done => "done",
+            Self::Skipped => "skipped",
+            Self::Failed(_) => "failed",
+            Self::InDoubt(_) => "in doubt",
+        }
+    }
+}
+
+impl BlockState {
+    /// Whether its body was entered.
+    pub fn is_entered(&self) -> bool {
+        matches!(self, Self::Entered(_))
+    }
+}
+
+impl Phase {
+    /// A few words for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::New => "not begun",
+            Self::Running => "under way",
+            Self::Stopping(_) => "stopping",
+            Self::Halted(_) => "halted",
+            Self::Ended(RunOutcome::Done) => "done",
+            Self::Ended(RunOutcome::RolledBack) => "rolled back",
+            Self::Ended(RunOutcome::Aborted) => "aborted",
+        }
+    }
+}
+
+impl RolloutState {
+    /// How many batches there are.
+    pub fn batches(&self) -> usize {
+        self.bounds.len() - 1
+    }
+
+    /// The element of that segment.
+    pub fn element(&self, name: &str) -> Option<&Element> {
+        self.by_name.get(name).map(|at| &self.elements[*at])
+    }
+
+    /// How many elements are done or were skipped.
+    pub fn finished(&self) -> usize {
+        self.status.iter().filter(|status| matches!(status, ElementStatus::Done | ElementStatus::Skipped)).count()
+    }
+
+    fn set(&mut self, element: usize, status: ElementStatus) {
+        self.active.remove(&element);
+        self.failed.remove(&element);
+        match status {
+            ElementStatus::Active => self.active.insert(element),
+            ElementStatus::Failed => self.failed.insert(element),
+            ElementStatus::Waiting | ElementStatus::Done | ElementStatus::Skipped => false,
+        };
+        self.status[element] = status;
+    }
+
+    fn next_batch(&mut self) {
+        self.batch += 1;
+        let range = match (self.bounds.get(self.batch), self.bounds.get(self.batch + 1)) {
+            (Some(from), Some(to)) => *from..*to,
+            _ => 0..0,
+        };
+        self.waiting = range.collect();
+    }
+}

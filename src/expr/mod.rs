@@ -1,0 +1,17 @@
+//! Typed expressions, from the checker's tree to values: the only folder that knows rhai.
+//!
+//! - [`ir`]: what the checker makes of an expression
+//! - [`lower`]: ir → [`Code`](crate::plan::graph::Code), a text of host calls that the journal can keep
+//! - [`load`]: that text → [`Compiled`], the one door by which a journalled expression comes back
+//! - [`Compiled::evaluate`]: a value, or why it is unknown, and what was read
+//!
+//! Invariants: nothing here does I/O or asks the time; every operator of the language is a function of ours, chosen over
+//! Rhai's own because those are silently false across types; an unknown read ends the evaluation at once.
+
+pub mod evaluate;
+pub mod ir;
+pub mod lower;
+mod operators;
+
+pub use evaluate::{Bindings, Compiled, EvalError, FactSource, Memo, facts_in, load, reads_field, secret_marker};
+pub use operators::total_order;

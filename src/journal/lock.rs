@@ -1,0 +1,126 @@
+//! One driver for a run: a lock that the kernel holds, and lets go when the process dies.
+//!
+//! The lock lies on a file of its own, which is never removed or renamed. Its text says who holds it,
+//! for people; whether it is held, only the kernel knows. Only drivers touch it. They lock the
+//! heartbeat's file too, and by that one the others see whether there is a driver.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::JournalError;
+
+/// The process that drives a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The machine.
+    pub host: String,
+    /// The process on it.
+    pub pid: u32,
+    /// Since when it holds the lock, unix milliseconds.
+    pub since: i64,
+}
+
+impl Holder {
+    /// This process, as of `now_ms` (unix milliseconds).
+    pub fn this_process(now_ms: i64) -> Self {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname")
+            .ok()
+            .or_else(|| std::env::var("HOSTNAME").ok())
+            .map_or_else(|| "this machine".to_owned(), |name| name.trim().to_owned());
+        Self { host, pid: std::process::id(), since: now_ms }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} on `{}`", self.pid, self.host)?;
+        match jiff::Timestamp::from_millisecond(self.since) {
+            Ok(since) => write!(f, " since {since:.0}"),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether a run has a driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockState {
+    /// Nobody drives it.
+    Free,
+    /// Somebody does; named when the lock file tells.
+    Held(Option<Holder>),
+}
+
+/// The lock of one run, held until this is dropped or the process ends in whatever way.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    alive: File,
+}
+
+impl Lock {
+    /// Takes the lock of the run `run` for `holder`, or says who has it. `alive` is locked with it, for
+    /// those who only [`look`]: were they to touch the lock itself, a driver could find them in its way.
+    pub(super) fn acquire(path: &Path, alive: &Path, run: &str, holder: &Holder) -> Result<Self, JournalError> {
+        let mut file = open_or_create(path)?;
+        if !is_taken(file.try_lock()).map_err(JournalError::io("lock", path))? {
+            return Err(JournalError::LockHeld { run: run.to_owned(), holder: read_holder(path) });
+        }
+        write_holder(&mut file, holder).map_err(JournalError::io("write", path))?;
+        let lock = Self { file, alive: open_or_create(alive)? };
+        // No other driver is here any more, so this waits for eyes at most.
+        lock.alive.lock().map_err(JournalError::io("lock", alive))?;
+        Ok(lock)
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the files is not enough: a child process that is just being started (`exec`) has a copy of
+    /// them for a moment, and with it the lock. Unlocking is for all copies.
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked by closing it.
+        let _ = self.alive.unlock();
+        let _ = self.file.unlock();
+    }
+}
+
+/// Whether somebody drives the run whose lock is at `path`.
+pub(super) fn look(path: &Path, alive: &Path) -> Result<LockState, JournalError> {
+    let file = match File::open(alive) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockState::Free),
+        Err(error) => return Err(JournalError::io("read", alive)(error)),
+    };
+    if !is_taken(file.try_lock_shared()).map_err(JournalError::io("lock", alive))? {
+        return Ok(LockState::Held(read_holder(path)));
+    }
+    file.unlock().map_err(JournalError::io("unlock", alive))?;
+    Ok(LockState::Free)
+}
+
+fn open_or_create(path: &Path) -> Result<File, JournalError> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).open(path).map_err(JournalError::io("open", path))
+}
+
+fn is_taken(result: Result<(), TryLockError>) -> io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
+    let mut text = serde_json::to_vec(holder)?;
+    text.push(b'\n');
+    file.set_len(0)?;
+    file.write_all(&text)
+}
+
+fn read_holder(path: &Path) -> Option<Holder> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}

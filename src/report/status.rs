@@ -1,0 +1,102 @@
+//! `sprag status` and `sprag runs`: how runs stand, from their journals alone.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use crate::engine::state::{ElementStatus, Phase, RolloutState, RunState, StepStatus};
+
+use super::summary::render_summary;
+use super::words::{clock, took};
+
+/// The state of one run, as text. `driven` says who drives it now.
+pub fn render_status(run: &str, state: &RunState, driven: Option<&str>, now: i64) -> String {
+    let mut out = String::new();
+    let phase = match (&state.phase, driven) {
+        (Phase::Running | Phase::Stopping(_), None) => "interrupted: nobody drives it".to_owned(),
+        (phase, Some(who)) => format!("{}, driven by {who}", phase.word()),
+        (phase, None) => phase.word().to_owned(),
+    };
+    let _ = writeln!(out, "{}  run {run}   {phase}   begun {} ({} ago)", state.graph.name, clock(state.started), took(now - state.started));
+    for (id, rollout) in &state.rollouts {
+        let _ = writeln!(out, "  rollout {id}   {}", rollout_line(rollout));
+    }
+    for (id, step) in &state.steps {
+        let word = match &step.status {
+            StepStatus::Running | StepStatus::Retrying(_) => step.status.word().to_owned(),
+            StepStatus::InDoubt(why) => format!("in doubt: {why}"),
+            _ => continue,
+        };
+        let _ = writeln!(out, "  {id}   {word}   for {}", took(now - step.started));
+    }
+    if !matches!(state.phase, Phase::Running | Phase::New) || driven.is_none() {
+        out.push_str(&render_summary(run, state));
+    }
+    out
+}
+
+fn rollout_line(rollout: &RolloutState) -> String {
+    let batch = (rollout.batch + 1).min(rollout.batches().max(1));
+    let mut line = format!(
+        "batch {batch} of {}   {} of {} done",
+        rollout.batches().max(1),
+        rollout.finished(),
+        rollout.elements.len()
+    );
+    for (word, status) in [("under way", ElementStatus::Active), ("failed", ElementStatus::Failed)] {
+        let names: Vec<&str> = rollout
+            .elements
+            .iter()
+            .zip(&rollout.status)
+            .filter(|(_, one)| **one == status)
+            .map(|(element, _)| element.name.as_str())
+            .collect();
+        if !names.is_empty() {
+            let _ = write!(line, "   {word}: {}", names.join(" "));
+        }
+    }
+    line
+}
+
+/// The state of one run, as JSON: schema 1.
+pub fn status_json(run: &str, state: &RunState, driven: Option<&str>) -> serde_json::Value {
+    let steps: serde_json::Map<_, _> = state
+        .steps
+        .iter()
+        .map(|(id, step)| (id.clone(), json!({ "status": step.status.word(), "attempt": step.attempt, "started": step.started, "ended": step.ended, "note": step.note })))
+        .collect();
+    let rollouts: serde_json::Map<_, _> = state
+        .rollouts
+        .iter()
+        .map(|(id, rollout)| {
+            let value = json!({
+                "batch": rollout.batch + 1, "batches": rollout.batches(),
+                "done": rollout.finished(), "elements": rollout.elements.len(), "failed": rollout.failed.len(),
+            });
+            (id.clone(), value)
+        })
+        .collect();
+    json!({
+        "schema": 1, "run": run, "playbook": state.graph.name, "digest": state.graph.digest, "phase": state.phase.word(),
+        "started": state.started, "last": state.last, "driven_by": driven, "rollouts": rollouts, "steps": steps,
+    })
+}
+
+/// One line a run: id, playbook, how it stands, when it was last heard of.
+pub fn render_runs<'a>(runs: impl Iterator<Item = (&'a str, Result<&'a RunState, String>, bool)>, now: i64) -> String {
+    let mut out = String::new();
+    for (id, state, driven) in runs {
+        let line = match state {
+            Ok(state) => {
+                let phase = match (&state.phase, driven) {
+                    (Phase::Running | Phase::Stopping(_), false) => "interrupted",
+                    (phase, _) => phase.word(),
+                };
+                format!("{id}  {:<12}  {}   last heard of {} ago", phase, state.graph.name, took(now - state.last))
+            }
+            Err(why) => format!("{id}  unreadable    {why}"),
+        };
+        let _ = writeln!(out, "{line}");
+    }
+    if out.is_empty() { "no runs here\n".to_owned() } else { out }
+}

@@ -1,0 +1,1 @@
+//! Why something is stuck: facts to reasons with stable codes.

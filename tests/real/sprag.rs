@@ -1,0 +1,85 @@
+//! The `sprag` binary, run as a person runs it: in a folder of its own, against the testbed's API server.
+
+use crate::testbed::{Lab, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A folder with playbooks and runs.
+pub struct Sprag {
+    folder: TempDir,
+    lab: Arc<Lab>,
+    kubeconfig: PathBuf,
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub struct Done {
+    /// The exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// What it wrote on stdout.
+    pub stdout: String,
+    /// What it wrote on stderr.
+    pub stderr: String,
+}
+
+impl Sprag {
+    /// An empty folder, and the rights of an administrator.
+    pub fn new(lab: &Arc<Lab>) -> Result<Self> {
+        Ok(Self { folder: TempDir::new()?, lab: lab.clone(), kubeconfig: lab.kubeconfig() })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// With another login.
+    pub fn with_kubeconfig(mut self, kubeconfig: PathBuf) -> Self {
+        self.kubeconfig = kubeconfig;
+        self
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        Ok(fs::write(self.folder.path().join(name), text)?)
+    }
+
+    /// A command that is not started yet.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sprag"));
+        command.args(args).current_dir(self.folder.path()).envs(self.lab.env());
+        command.env("KUBECONFIG", &self.kubeconfig).env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs to the end.
+    pub fn run(&self, args: &[&str]) -> Result<Done> {
+        Ok(done(self.command(args).output()?))
+    }
+
+    /// Runs to the end with more environment.
+    pub fn run_with(&self, args: &[&str], env: &[(&str, String)]) -> Result<Done> {
+        let mut command = self.command(args);
+        command.envs(env.iter().map(|(name, value)| (name, value.as_str())));
+        Ok(done(command.output()?))
+    }
+
+    /// Starts, and does not wait. What it writes goes to files in the folder.
+    pub fn start(&self, args: &[&str], name: &str) -> Result<Child> {
+        let file = |kind: &str| fs::File::create(self.folder.path().join(format!("{name}.{kind}")));
+        Ok(self.command(args).stdout(file("out")?).stderr(file("err")?).spawn()?)
+    }
+
+    /// What a command that was started wrote on stderr.
+    pub fn said(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(format!("{name}.err"))).unwrap_or_default()
+    }
+}
+
+fn done(output: Output) -> Done {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Done { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
