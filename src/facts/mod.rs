@@ -55,7 +55,11 @@ pub struct Watched {
 ///
 /// # Errors
 /// What the server refused.
-pub async fn watch(_requests: &Requests, _needs: Needs, _clock: Arc<dyn crate::outside::Clock>) -> Result<Watched, RequestError> {
+pub async fn watch(
+    _requests: &Requests,
+    _needs: Needs,
+    _clock: Arc<dyn crate::outside::Clock>,
+) -> Result<Watched, RequestError> {
     todo!()
 }
 
@@ -84,6 +88,8 @@ impl SharedFacts {
     pub fn is_gone(&self, _object: &ObjectRef) -> bool {
         todo!()
     }
+    /// Comes back once the cache of that kind has what the server had at that version of an object; the caller bounds it.
+    pub async fn until_seen(&self, _kind: crate::catalog::types::Kind, _resource_version: &str) {}
     /// The budgets that cover a pod on a node, as `namespace/name`.
     pub fn budgets_on_node(&self, _node: &str) -> BTreeSet<String> {
         todo!()
@@ -125,6 +131,10 @@ impl Facts {
     }
     /// How many pods a workload is to have, and how many of those that we see are ready.
     pub fn replicas(&self, _workload: &str) -> Option<(i64, i64)> {
+        todo!()
+    }
+    /// Whether a workload's owner rolls it out now: its spec is not observed yet, or pods of an older template are there.
+    pub fn is_rolling(&self, _workload: &str) -> bool {
         todo!()
     }
     /// Whether the controller of that kind and UID exists; `None` where the kind is not watched.
