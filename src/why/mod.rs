@@ -5,7 +5,7 @@
 //! | W101 | a budget can never allow an eviction, whatever its pods do |
 //! | W102 | a budget allows none now: which of its pods are not healthy, and how they stand |
 //! | W103 | several budgets cover a pod, which the eviction API refuses |
-//! | W104 | a pod is terminating: its grace, a finalizer, or a kubelet that does not end it |
+//! | W104 | a pod is on its way out: its grace, a finalizer, or a kubelet that does not end it |
 //! | W105 | a replacement has no node: the scheduler's words |
 //! | W106 | a replacement does not start: its image, a crash, its configuration |
 //! | W107 | a budget was changed, and its status is not of that change yet |
@@ -56,7 +56,7 @@ impl Reason {
         if !self.who.is_empty() {
             lines.push(format!("who    {}", self.who.join(", ")));
         }
-        lines.push(format!("why    {}", self.why));
+        lines.push(format!("why    {} ({})", self.why, self.code));
         lines.extend(self.since.map(|since| format!("since  {} ago", lasted(since, now))));
         lines
     }

@@ -151,5 +151,8 @@ fn a_reason_as_details() {
     let names: Vec<String> = (1..=5).map(|at| format!("s/p-{at}")).collect();
     let reason = Reason { code: "W102", who: names, why: "waits".to_owned(), since: Some(0), help: None };
     assert_eq!(reason.line(61_500), "s/p-1, s/p-2, s/p-3 and 2 more: waits, 1m1s");
-    assert_eq!(reason.details(61_500), ["who    s/p-1, s/p-2, s/p-3, s/p-4, s/p-5", "why    waits", "since  1m1s ago"]);
+    assert_eq!(
+        reason.details(61_500),
+        ["who    s/p-1, s/p-2, s/p-3, s/p-4, s/p-5", "why    waits (W102)", "since  1m1s ago"]
+    );
 }

@@ -35,16 +35,15 @@ use run::Running;
 pub(super) async fn drain(args: &Args, context: &StepContext) -> Read<Attempt> {
     let node = object(args, "node")?;
     let options = Options::read(args)?;
-    let begun = tokio::select! {
+    let mut running = tokio::select! {
         biased;
         begun = Running::begin(&node, &options, context) => begun?,
         () = context.stopped() => return Ok(Attempt::Interrupted),
         () = context.late() => return Ok(late("drain", args, context)),
     };
-    let mut running = begun;
     tokio::select! {
         biased;
-        attempt = running.to_end() => attempt,
+        attempt = running.finish() => attempt,
         () = context.stopped() => {
             running.settle().await;
             Ok(Attempt::Interrupted)

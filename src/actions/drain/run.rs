@@ -78,7 +78,7 @@ impl<'a> Running<'a> {
         };
         let obstacles = running.list().await?;
         if !obstacles.is_empty() {
-            return Err(told::refused(node, &obstacles));
+            return Err(told::refused(node, &obstacles, 0));
         }
         running.look()?;
         running.check_budgets()?;
@@ -105,7 +105,7 @@ impl<'a> Running<'a> {
     }
 
     /// Until the last pod is gone. Dropped, nothing is lost but answers that are on their way.
-    pub(super) async fn to_end(&mut self) -> Read<Attempt> {
+    pub(super) async fn finish(&mut self) -> Read<Attempt> {
         let ended = self.drive().await;
         if ended.is_err() {
             self.settle().await;
@@ -122,7 +122,7 @@ impl<'a> Running<'a> {
             if self.is_time_for_the_last_list() {
                 let obstacles = self.list().await?;
                 if !obstacles.is_empty() {
-                    return Err(told::refused(self.node, &obstacles));
+                    return Err(told::refused(self.node, &obstacles, self.drain.evicted));
                 }
                 if self.drain.is_empty() {
                     return Ok(told::done(&self.drain));
@@ -255,7 +255,10 @@ impl<'a> Running<'a> {
             return;
         }
         self.say_at = now + SAY_EVERY;
-        let lines = self.context.facts.read(|facts| told::waiting(&told::reasons(&self.drain, facts, now), now));
+        let lines = match self.cordon_seen {
+            None if self.drain.is_empty() => vec!["the watch does not show the cordon yet".to_owned()],
+            _ => self.context.facts.read(|facts| told::waiting(&told::reasons(&self.drain, facts, now), now)),
+        };
         if lines != self.said {
             self.said.clone_from(&lines);
             self.context.waiting(lines);

@@ -58,6 +58,11 @@ impl Tracked {
         }
     }
 
+    /// Whether a budget decides when it goes.
+    pub(super) fn is_held(&self) -> bool {
+        self.drawn().is_some()
+    }
+
     /// The budgets that keep it from ever being evicted, because they are several.
     pub(super) fn several(&self) -> Option<&[Arc<Budget>]> {
         (self.budgets.len() > 1 && self.pod.status.phase != "Pending").then_some(self.budgets.as_slice())

@@ -25,12 +25,14 @@ pub(super) fn opened(node: &ObjectRef) -> Attempt {
     )
 }
 
-/// Pods that would lose something: nothing is evicted.
-pub(super) fn refused(node: &ObjectRef, obstacles: &[(String, Obstacle)]) -> Attempt {
-    let message = match obstacles.len() {
-        1 => format!("drain of `{node}` evicts nothing more: a pod stands in the way"),
-        count => format!("drain of `{node}` evicts nothing more: {count} pods stand in the way"),
+/// Pods that would lose something, as the drain begins or later: nothing further is evicted.
+pub(super) fn refused(node: &ObjectRef, obstacles: &[(String, Obstacle)], evicted: usize) -> Attempt {
+    let nothing = if evicted == 0 { "nothing" } else { "nothing more" };
+    let pods = match obstacles.len() {
+        1 => "a pod stands".to_owned(),
+        count => format!("{count} pods stand"),
     };
+    let message = format!("drain of `{node}` evicts {nothing}: {pods} in the way");
     let told = obstacles.iter().fold(Failure::new("E550", message), |failure, (pod, obstacle)| {
         failure.detail(format!("{pod} {}", obstacle.why()))
     });
@@ -79,10 +81,11 @@ pub(super) fn done(drain: &Drain) -> Attempt {
 pub(super) fn reasons(drain: &Drain, facts: &Facts, now: i64) -> Vec<Reason> {
     let held = drain.held().into_iter().flat_map(|(budget, who)| why::held_by(facts, &budget, who, now));
     let going = drain.left().filter(|tracked| tracked.stage == Stage::Goes).map(|tracked| going(tracked, now));
-    let asked = drain
-        .left()
-        .filter(|tracked| tracked.stage == Stage::Posted)
-        .map(|tracked| plain(tracked, "its eviction is asked for"));
+    let asked = drain.left().filter_map(|tracked| match tracked.stage {
+        Stage::Posted => Some(plain(tracked, "its eviction is asked for")),
+        Stage::Waits(_) if !tracked.is_held() => Some(plain(tracked, "its eviction is asked for again soon")),
+        Stage::Waits(_) | Stage::Goes | Stage::Gone => None,
+    });
     let mut reasons: Vec<Reason> = Vec::new();
     for reason in held.chain(going).chain(asked) {
         // Two budgets can wait for the same pod.
