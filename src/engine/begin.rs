@@ -21,6 +21,9 @@ impl Driver<'_> {
         if self.halting.is_some() || *self.stop.borrow() != Stop::No {
             return if self.gates.is_empty() { Ok(()) } else { self.end_gates().await };
         }
+        if self.state.out_of_reach.is_some() {
+            return Ok(());
+        }
         for id in self.due_retries() {
             self.begin_step(&id).await?;
         }

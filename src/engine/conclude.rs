@@ -77,7 +77,7 @@ impl Driver<'_> {
             return None;
         }
         self.halting.get_or_insert(HaltReason::OutOfReach { detail: failure.message.clone() });
-        let _ = self.stop.send_replace(Stop::Stop.max(*self.stop.borrow()));
+        self.ask_to_stop(Stop::Stop);
         Some(Outcome::Interrupted)
     }
 

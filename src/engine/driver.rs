@@ -39,13 +39,15 @@ const HUNG_APPEND: Duration = Duration::from_secs(20);
 pub struct Settings {
     /// For how long what needs an answer waits for facts that are unknown.
     pub blind_after: i64,
+    /// For how long a cluster that is out of reach is awaited.
+    pub give_up_after: i64,
     /// Whether a difference between the plan and what is there halts the run.
     pub exact: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { blind_after: 300_000, exact: false }
+        Self { blind_after: 300_000, give_up_after: 1_800_000, exact: false }
     }
 }
 
@@ -207,7 +209,9 @@ impl<'o> Driver<'o> {
             let whole = self.run.facts.read(|facts| facts.whole());
             events.push(Event::RunStarted { digest: self.run.graph.digest.clone(), seed: self.run.seed, whole });
         } else {
-            absent = (now - self.run.last_seen.max(self.state.last)).max(0);
+            // While the cluster was out of reach nobody was there for it either.
+            let seen = self.run.last_seen.max(self.state.last);
+            absent = (now - self.state.out_of_reach.map_or(seen, |since| since.min(seen))).max(0);
         }
         events.push(Event::DriverStarted {
             driver: self.state.driver + 1,
@@ -293,9 +297,18 @@ impl<'o> Driver<'o> {
         }
     }
 
+    /// Asks everything under way to stop at least that far.
+    pub(super) fn ask_to_stop(&self, far: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let is_more = *stop < far;
+            *stop = far.max(*stop);
+            is_more
+        });
+    }
+
     async fn on_signal(&mut self, signal: String) -> Result<(), DriveError> {
         if *self.stop.borrow() == Stop::No {
-            let _ = self.stop.send(Stop::Stop);
+            self.ask_to_stop(Stop::Stop);
             self.observer.remark(&format!("{signal}: stopping; once more to leave at once"));
             self.halting = Some(HaltReason::Interrupted { signal: signal.clone() });
             if matches!(self.state.phase, Phase::Running) {
@@ -303,7 +316,7 @@ impl<'o> Driver<'o> {
             }
             return self.end_gates().await;
         }
-        let _ = self.stop.send(Stop::Out);
+        self.ask_to_stop(Stop::Out);
         self.observer.remark("leaving at once: commands are ended, their steps stay open");
         Ok(())
     }
@@ -359,6 +372,7 @@ impl<'o> Driver<'o> {
             self.run.store.touch_alive(now);
         }
         self.run.facts.set_now(now);
+        self.look_at_reach(now).await?;
         self.observer.tick(now, &self.state);
         self.look_at_gates().await
     }

@@ -85,6 +85,13 @@ impl LiveGate {
         self
     }
 
+    /// After attended time stood still.
+    pub(super) fn moved(&mut self, deadline: Option<i64>, hold_since: Option<i64>) {
+        self.deadline = deadline;
+        self.hold_since = hold_since;
+        self.stale = true;
+    }
+
     fn hold(&self) -> Option<i64> {
         match &self.purpose {
             Purpose::Until { hold } | Purpose::Assert { hold, .. } => *hold,
@@ -147,6 +154,10 @@ impl Driver<'_> {
         let mut events = Vec::new();
         for id in ids {
             let Some(mut gate) = self.gates.remove(&id) else { continue };
+            if self.state.out_of_reach.is_some() && gate.purpose != Purpose::Time {
+                self.gates.insert(id, gate);
+                continue;
+            }
             self.refresh(&mut gate, now);
             match self.look(&id, &mut gate, now) {
                 Look::Nothing => {}

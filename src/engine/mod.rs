@@ -17,6 +17,7 @@ mod gate;
 pub mod locate;
 pub mod next;
 pub mod observe;
+mod reach;
 pub mod state;
 mod step;
 
