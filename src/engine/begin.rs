@@ -279,6 +279,16 @@ impl Driver<'_> {
         while room > 0 && !candidates.is_empty() {
             let at = candidates.iter().position(|element| busy.is_disjoint(&self.budgets_of(id, *element))).unwrap_or(0);
             let element = candidates.remove(at);
+            if !self.is_confirmed(id, element) {
+                // Its place and its key are kept for it.
+                let elements = &self.state.rollouts[id].elements;
+                if let Some(key) = &elements[element].key {
+                    candidates.retain(|other| elements[*other].key.as_ref() != Some(key));
+                }
+                busy.extend(self.budgets_of(id, element));
+                room -= 1;
+                continue;
+            }
             if let Some(gone) = self.gone(id, element) {
                 let why = format!("{} `{gone}` was gone before its turn", gone.kind.word());
                 events.push(Event::ElementSkipped { rollout: id.clone(), element, why });

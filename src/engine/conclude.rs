@@ -16,6 +16,7 @@ impl Driver<'_> {
     pub(super) async fn on_finished(&mut self, finished: Finished) -> Result<(), DriveError> {
         match finished {
             Finished::Prepared { step, args, pre_image } => self.prepared(&step, args, pre_image).await,
+            Finished::Confirmed { what, result } => self.on_confirmed(what, result).await,
             Finished::Performed { step, attempt } => {
                 // Its effect may have been seen before: then it is over already.
                 if self.performing.remove(&step).is_none() {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::actions::{Args, Attempt, Note, Stop};
 use crate::catalog::value::Value;
-use crate::cluster::Requests;
+use crate::cluster::{RequestError, Requests};
 use crate::expr::{Bindings, Compiled, EvalError, FactSource};
 use crate::facts::SharedFacts;
 use crate::facts::reads::Reads;
@@ -130,6 +130,17 @@ pub(super) enum Finished {
     Prepared { step: Id, args: Args, pre_image: Result<Option<serde_json::Value>, Attempt> },
     /// An attempt is over.
     Performed { step: Id, attempt: Attempt },
+    /// What was to be decided on was read again from the server.
+    Confirmed { what: Confirming, result: Result<(), RequestError> },
+}
+
+/// What waits for a confirming read (ARCHITECTURE.md, "Freshness").
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Confirming {
+    /// A gate that is about to be decided.
+    Gate(Id),
+    /// An element of a rollout, by index, whose turn has come.
+    Element(Id, usize),
 }
 
 pub(super) struct Driver<'o> {
@@ -146,6 +157,8 @@ pub(super) struct Driver<'o> {
     pub(super) effects: BTreeMap<Id, LiveGate>,
     /// Since when an answer that is needed is unknown, and when it was last asked for.
     pub(super) blind: BTreeMap<Id, Blind>,
+    /// Elements whose object is being read again (false), or was (true) and may begin.
+    pub(super) confirmed: BTreeMap<(Id, usize), bool>,
     pub(super) tasks: JoinSet<Finished>,
     pub(super) notes: mpsc::UnboundedSender<Note>,
     received: mpsc::UnboundedReceiver<Note>,
@@ -182,6 +195,7 @@ impl<'o> Driver<'o> {
             gates: BTreeMap::new(),
             effects: BTreeMap::new(),
             blind: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
             tasks: JoinSet::new(),
             notes,
             received,
@@ -379,6 +393,9 @@ impl<'o> Driver<'o> {
 
     /// When the loop has to look again though nothing happened, Unix milliseconds.
     fn next_wake(&self, now: i64) -> i64 {
+        if self.state.out_of_reach.is_some() {
+            return now + 1000;
+        }
         let gates = self.gates.values().chain(self.effects.values()).filter_map(|gate| gate.wake());
         let retries = self.state.steps.values().filter_map(|step| match step.status {
             StepStatus::Retrying(next) => Some(next),

@@ -11,6 +11,7 @@
 
 mod begin;
 mod conclude;
+mod confirm;
 pub mod driver;
 pub mod event;
 mod gate;

@@ -1,5 +1,6 @@
 //! What is known of a cluster: caches kept by our own list and watch, or filled from a snapshot; one cache for all steps.
 
+mod confirm;
 pub mod objects;
 pub mod reads;
 
