@@ -79,7 +79,10 @@ async fn join(process: &Process, context: &StepContext) -> Attempt {
     let pid = process.pid;
     match commands.is_alive(process) {
         None => {
-            return Attempt::InDoubt(format!("the command was started on `{}` as process {pid} and may have run", process.host));
+            return Attempt::InDoubt(format!(
+                "the command was started on `{}` as process {pid} and may have run",
+                process.host
+            ));
         }
         Some(false) => return Attempt::InDoubt(format!("the command may have run: its process {pid} is gone")),
         Some(true) => {}

@@ -12,11 +12,20 @@ pub use context::{Args, Attempt, Note, StepContext, Stop};
 ///
 /// # Errors
 /// The attempt that is over before it began.
-pub async fn pre_image(_name: &str, _args: &Args, _context: &StepContext) -> Result<Option<serde_json::Value>, Attempt> {
+pub async fn pre_image(
+    _name: &str,
+    _args: &Args,
+    _context: &StepContext,
+) -> Result<Option<serde_json::Value>, Attempt> {
     todo!()
 }
 
 /// Carries out one attempt of a step whose intent is durable.
-pub async fn perform(_name: &str, _args: &Args, _pre_image: Option<&serde_json::Value>, _context: StepContext) -> Attempt {
+pub async fn perform(
+    _name: &str,
+    _args: &Args,
+    _pre_image: Option<&serde_json::Value>,
+    _context: StepContext,
+) -> Attempt {
     todo!()
 }

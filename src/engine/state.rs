@@ -418,7 +418,8 @@ impl RunState {
     }
 
     fn rollout_started(&mut self, at: i64, event: &Event) -> Result<(), IllegalEvent> {
-        let Event::RolloutStarted { rollout, elements, batches, concurrency, max_failures, joined, gone } = event else {
+        let Event::RolloutStarted { rollout, elements, batches, concurrency, max_failures, joined, gone } = event
+        else {
             return Err(illegal("no rollout begins"));
         };
         let located = locate(&self.graph, rollout).ok_or_else(|| illegal(format!("the graph has no `{rollout}`")))?;
@@ -497,7 +498,8 @@ impl RunState {
     /// Brings the elements' statuses up to date with what an event said about something below them.
     fn refresh(&mut self, event: &Event) {
         let Some(id) = event.subject() else { return };
-        let mut ancestors: Vec<Id> = ancestors_of(id).filter(|id| self.rollouts.contains_key(*id)).map(str::to_owned).collect();
+        let mut ancestors: Vec<Id> =
+            ancestors_of(id).filter(|id| self.rollouts.contains_key(*id)).map(str::to_owned).collect();
         ancestors.sort_by_key(|id| std::cmp::Reverse(id.len()));
         for rollout in ancestors {
             let below = id.get(rollout.len() + 1..).and_then(|rest| rest.split('/').next());
