@@ -68,6 +68,10 @@ impl Requests {
     }
     /// Since the last success nothing but connection errors, timeouts and 5xx came: the last of them.
     pub fn trouble(&self) -> Option<String> {
+        self.trouble_since().map(|(_, what)| what)
+    }
+    /// The same, with the time since when no request has succeeded (Unix milliseconds).
+    pub fn trouble_since(&self) -> Option<(i64, String)> {
         todo!()
     }
 }

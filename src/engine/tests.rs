@@ -338,6 +338,23 @@ fn absence_moves_deadlines_and_breaks_long_holds() {
 }
 
 #[test]
+fn clocks_stand_still_while_the_cluster_is_out_of_reach() {
+    let mut run = Told::new(vec![step("one")]);
+    run.start("one");
+    let before = run.state.steps["one"].deadline.unwrap();
+    run.refuses(Event::InReach { away: 5 });
+    let since = run.at;
+    run.apply(Event::OutOfReach { since, detail: "no route".to_owned() });
+    run.refuses(Event::OutOfReach { since, detail: "no route".to_owned() });
+    run.apply(Event::InReach { away: 360_000 });
+    assert_eq!(run.state.steps["one"].deadline, Some(before + 360_000));
+    assert_eq!(run.state.out_of_reach, None);
+    run.apply(Event::OutOfReach { since, detail: "no route".to_owned() });
+    run.driver(7);
+    assert_eq!(run.state.out_of_reach, None, "a new driver finds out for itself");
+}
+
+#[test]
 fn a_signal_lets_nothing_begin() {
     let mut run = Told::new(vec![step("one"), step("two")]);
     run.start("one");

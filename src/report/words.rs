@@ -86,6 +86,11 @@ pub(super) fn line(event: &Event, state: &RunState) -> Option<String> {
         }
         Event::ElementSkipped { rollout, why, .. } => Some(format!("{rollout}  skipped: {why}")),
         Event::Decided { step, decision, by } => Some(format!("{step}  {by} decided: {decision:?}").to_lowercase()),
+        Event::OutOfReach { since, detail } => Some(format!(
+            "the cluster is out of reach for {}: {detail}; nothing begins, clocks stand still",
+            took(state.last - since)
+        )),
+        Event::InReach { away } => Some(format!("the cluster answers again after {}: going on", took(*away))),
         Event::StopRequested { signal } => Some(format!("{signal}: stopping")),
     }
 }

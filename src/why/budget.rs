@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::pod::{is_finished, is_ready, shown_name, standing};
+use super::pod::{shown_name, standing};
 use super::{Reason, SHOWN};
 use crate::facts::objects::{Budget, BudgetSpec, Condition, Pod, condition};
 
@@ -27,7 +27,7 @@ impl Covered {
 
     /// Counts a pod without a controller, unless it is going or has ended.
     pub fn add_bare(&mut self, pod: &Pod) {
-        self.bare += i64::from(!pod.metadata.is_terminating() && !is_finished(pod));
+        self.bare += i64::from(!pod.metadata.is_terminating() && !pod.is_finished());
     }
 
     fn replicas(&self) -> i64 {
@@ -187,7 +187,7 @@ pub fn several(pod: &str, budgets: &[Arc<Budget>]) -> Reason {
 
 /// The pods that a budget does not count as healthy and that are meant to be.
 fn unhealthy(pods: &[Arc<Pod>]) -> String {
-    let is_missed = |pod: &&Arc<Pod>| !is_ready(pod) && !is_finished(pod) && !pod.metadata.is_terminating();
+    let is_missed = |pod: &&Arc<Pod>| !pod.is_ready() && !pod.is_finished() && !pod.metadata.is_terminating();
     let missed: Vec<&Arc<Pod>> = pods.iter().filter(is_missed).collect();
     let mut text = String::new();
     for pod in missed.iter().take(SHOWN) {

@@ -20,7 +20,7 @@ use crate::facts::Facts;
 use crate::facts::objects::{Budget, Pod};
 
 pub use budget::{Covered, allows_none_now, never_allows, several};
-pub use pod::{is_finished, is_ready, not_ready, shown_name, standing, terminating};
+pub use pod::{not_ready, shown_name, standing, terminating};
 
 /// How many names or pods a line shows before it counts the rest.
 const SHOWN: usize = 3;

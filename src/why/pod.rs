@@ -11,16 +11,6 @@ const STARTING: &[&str] = &["ContainerCreating", "PodInitializing", ""];
 /// The grace of a pod that says none, in seconds (core/v1/defaults.go).
 const GRACE: i64 = 30;
 
-/// Whether its condition `Ready` is true: what a budget counts as healthy.
-pub fn is_ready(pod: &Pod) -> bool {
-    condition(&pod.status.conditions, "Ready").is_some_and(|ready| ready.status == "True")
-}
-
-/// Whether its containers have ended for good.
-pub fn is_finished(pod: &Pod) -> bool {
-    matches!(pod.status.phase.as_str(), "Succeeded" | "Failed")
-}
-
 /// Its name with the node that it is on, the namespace left out.
 pub fn shown_name(pod: &Pod) -> String {
     match pod.spec.node_name.as_str() {
@@ -40,7 +30,7 @@ pub fn standing(pod: &Pod) -> String {
     if let Some(waiting) = failing(pod) {
         return format!("does not start: {}", worded(waiting));
     }
-    match (is_ready(pod), is_finished(pod), pod.status.phase.as_str()) {
+    match (pod.is_ready(), pod.is_finished(), pod.status.phase.as_str()) {
         (true, _, _) => "is ready".to_owned(),
         (false, true, phase) => format!("has ended ({phase})"),
         (false, false, "Pending") => "is starting".to_owned(),
@@ -50,7 +40,7 @@ pub fn standing(pod: &Pod) -> String {
 
 /// Why a pod cannot become ready as it stands: W105 or W106. `None` for one that is ready, going, or merely starting.
 pub fn not_ready(pod: &Pod) -> Option<Reason> {
-    if pod.metadata.is_terminating() || is_finished(pod) || is_ready(pod) {
+    if pod.metadata.is_terminating() || pod.is_finished() || pod.is_ready() {
         return None;
     }
     let who = vec![pod_name(pod)];

@@ -2,12 +2,9 @@
 
 use super::options::{Loss, Options};
 use crate::facts::objects::{Pod, Toleration};
-use crate::why::is_finished;
 
 /// Set on the copy that the API server has of a static pod: deleting it does nothing on the node.
 const MIRROR: &str = "kubernetes.io/config.mirror";
-/// The label of what a run made for itself.
-const OWN: &str = "sprag.dev/run";
 /// The taint that a cordon becomes.
 const CORDON_TAINT: (&str, &str) = ("node.kubernetes.io/unschedulable", "NoSchedule");
 
@@ -55,8 +52,7 @@ pub(super) fn fate(pod: &Pod, has_daemon_set: bool, options: &Options) -> Fate {
     let controller = pod.metadata.controller();
     let is_daemon = controller.is_some_and(|controller| controller.kind == "DaemonSet");
     let is_mirror = pod.metadata.annotations.contains_key(MIRROR);
-    let is_own = pod.metadata.labels.contains_key(OWN);
-    if is_mirror || is_own || is_finished(pod) || (is_daemon && has_daemon_set) {
+    if is_mirror || pod.is_own() || pod.is_finished() || (is_daemon && has_daemon_set) {
         return Fate::Stays;
     }
     let is_orphan = controller.is_none() || is_daemon;

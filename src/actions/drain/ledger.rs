@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::actions::chance::Chance;
 use crate::facts::objects::{Budget, Pod};
-use crate::why::is_ready;
 
 /// After how many milliseconds one eviction is posted though the status allows none: the cache may lie.
 const FALLBACK: (u32, u32) = (10_000, 30_000);
@@ -95,5 +94,5 @@ pub(super) fn draws(pod: &Pod, budget: &Budget) -> bool {
         Some("AlwaysAllow") => true,
         _ => status.current_healthy >= status.desired_healthy && status.desired_healthy > 0,
     };
-    is_ready(pod) || !is_let_pass
+    pod.is_ready() || !is_let_pass
 }

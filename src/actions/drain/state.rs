@@ -7,7 +7,7 @@ use super::fate::{Fate, Obstacle, tolerates_cordon};
 use super::ledger::{Ledger, draws, fallback};
 use crate::actions::chance::Chance;
 use crate::facts::objects::{Budget, Pod};
-use crate::why::{is_finished, pod_name};
+use crate::why::pod_name;
 
 /// How long after the watch showed the cordon a list of the node's pods can be the last: until then the scheduler may
 /// still bind a pod that it chose the node for before.
@@ -246,7 +246,7 @@ impl Drain {
 
 /// The stage of a pod that waits, with what became of it without us. One that has ended stays, as those of the first list.
 fn unasked(pod: &Pod, stage: Stage) -> Stage {
-    match (pod.metadata.is_terminating(), is_finished(pod)) {
+    match (pod.metadata.is_terminating(), pod.is_finished()) {
         (true, _) => Stage::Goes,
         (false, true) => Stage::Gone,
         (false, false) => stage,
