@@ -323,10 +323,12 @@ impl RunState {
         pre_image: Option<&serde_json::Value>,
     ) -> Result<(), IllegalEvent> {
         self.step_node(id)?;
-        let step = self.steps.entry(id.clone()).or_insert_with(|| StepState::new(at));
-        if !matches!(step.status, StepStatus::Open | StepStatus::Retrying(_)) || attempt != step.attempt + 1 {
-            return Err(illegal(format!("attempt {attempt} of `{id}` begins while it is {}", step.status.word())));
+        let before = self.steps.get(id);
+        let is_free = before.is_none_or(|step| matches!(step.status, StepStatus::Open | StepStatus::Retrying(_)));
+        if !is_free || attempt != before.map_or(0, |step| step.attempt) + 1 {
+            return Err(illegal(format!("attempt {attempt} of `{id}` begins while it is {}", word_of(before))));
         }
+        let step = self.steps.entry(id.clone()).or_insert_with(|| StepState::new(at));
         step.status = StepStatus::Running;
         step.attempt = attempt;
         step.tries += 1;

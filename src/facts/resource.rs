@@ -66,6 +66,16 @@ impl Resource {
         }
     }
 
+    /// The path of one object.
+    pub fn object_path(self, namespace: &str, name: &str) -> String {
+        let list = self.path();
+        match (namespace, list.rsplit_once('/')) {
+            ("", _) | (_, None) => format!("{list}/{name}"),
+            (_, Some(_)) if list.contains("/namespaces/") => format!("{list}/{name}"),
+            (_, Some((group, plural))) => format!("{group}/namespaces/{namespace}/{plural}/{name}"),
+        }
+    }
+
     /// Its name in snapshots, and in messages: `deployments.apps`.
     pub fn name(self) -> &'static str {
         match self {
