@@ -17,7 +17,13 @@ pub fn render_status(run: &str, state: &RunState, driven: Option<&str>, now: i64
         (phase, Some(who)) => format!("{}, driven by {who}", phase.word()),
         (phase, None) => phase.word().to_owned(),
     };
-    let _ = writeln!(out, "{}  run {run}   {phase}   begun {} ({} ago)", state.graph.name, clock(state.started), took(now - state.started));
+    let _ = writeln!(
+        out,
+        "{}  run {run}   {phase}   begun {} ({} ago)",
+        state.graph.name,
+        clock(state.started),
+        took(now - state.started)
+    );
     for (id, rollout) in &state.rollouts {
         let _ = writeln!(out, "  rollout {id}   {}", rollout_line(rollout));
     }

@@ -47,9 +47,10 @@ fn headline(run: &str, state: &RunState) -> String {
 }
 
 fn elements_done(state: &RunState) -> String {
-    let top = state.rollouts.iter().filter(|(id, _)| {
-        locate(&state.graph, id).is_some_and(|located| located.frames.is_empty())
-    });
+    let top = state
+        .rollouts
+        .iter()
+        .filter(|(id, _)| locate(&state.graph, id).is_some_and(|located| located.frames.is_empty()));
     let (mut done, mut whole) = (0, 0);
     for (_, rollout) in top {
         done += rollout.finished();
