@@ -74,7 +74,17 @@ impl From<JournalError> for Failed {
     fn from(error: JournalError) -> Self {
         let exit = match error {
             JournalError::LockHeld { .. } => Exit::Locked,
-            _ => Exit::Journal,
+            JournalError::NoSuchRun { .. } => Exit::Usage,
+            JournalError::Inaccessible { .. }
+            | JournalError::DiskFull { .. }
+            | JournalError::Damaged { .. }
+            | JournalError::PlanDamaged { .. }
+            | JournalError::Newer { .. }
+            | JournalError::NeverBegun { .. }
+            | JournalError::ChainBroken { .. }
+            | JournalError::AppendFailed { .. }
+            | JournalError::Poisoned { .. }
+            | JournalError::NotAJournal { .. } => Exit::Journal,
         };
         Self::told(error.code(), error.to_string(), exit).help(error.help())
     }

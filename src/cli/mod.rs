@@ -54,7 +54,7 @@ use output::{Format, Output};
 #[derive(Debug, Parser)]
 #[command(name = "sprag", version, max_term_width = 100, after_help = exit::TABLE)]
 struct Cli {
-    /// How results, and what went wrong, are written
+    /// Results and mistakes for people, or for programs
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
     #[command(subcommand)]

@@ -14,13 +14,11 @@ use crate::source::SourceMap;
 
 use super::Failed;
 
-/// How results, and what went wrong, are written.
+/// For people, or for programs: then each line of stderr is an object, and stdout holds one, or of a run one a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people
     #[default]
     Text,
-    /// For programs: each line of stderr is an object, and stdout holds one, or one a line of a run
     Json,
 }
 
@@ -97,9 +95,10 @@ impl Output {
     /// Why the command did not do what it was asked for.
     pub(crate) fn failed(&self, failed: &Failed) {
         let (diagnostics, sources) = failed.diagnostics();
-        match (self.format, diagnostics) {
-            (Format::Text, [one]) if one.labels.is_empty() => told(&plain(one)),
-            _ => self.diagnostics(diagnostics, sources),
+        let has_place = diagnostics.iter().any(|one| !one.labels.is_empty());
+        match self.format {
+            Format::Text if !has_place => diagnostics.iter().for_each(|one| told(&plain(one))),
+            Format::Text | Format::Json => self.diagnostics(diagnostics, sources),
         }
     }
 
@@ -134,9 +133,9 @@ pub(super) fn as_json(diagnostics: &[Diagnostic], sources: &SourceMap) -> Value 
 fn plain(diagnostic: &Diagnostic) -> String {
     let word = if diagnostic.is_error() { "error" } else { "warning" };
     let mut text = format!("{word}[{}]: {}", diagnostic.code, diagnostic.message);
-    for line in diagnostic.help.iter().flat_map(|help| help.lines()).enumerate() {
-        let margin = if line.0 == 0 { "  help: " } else { "        " };
-        text.push_str(&format!("\n{margin}{}", line.1));
+    for (index, line) in diagnostic.help.iter().flat_map(|help| help.lines()).enumerate() {
+        let margin = if index == 0 { "  help: " } else { "        " };
+        text.push_str(&format!("\n{margin}{line}"));
     }
     text
 }

@@ -80,7 +80,7 @@ impl DriveArgs {
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
     /// The folder of the runs
-    #[arg(long, env = "SPRAG_DIR", default_value = ".sprag", value_name = "FOLDER")]
+    #[arg(long, env = "SPRAG_DIR", hide_env_values = true, default_value = ".sprag", value_name = "FOLDER")]
     dir: PathBuf,
 }
 

@@ -212,13 +212,18 @@ pub(super) fn pick_resumable(runs: &RunsDir, named: Option<&str>) -> Result<RunD
     if let Some(id) = named {
         return Ok(runs.open(id)?);
     }
-    let mut resumable: Vec<(RunDir, RunState)> = Vec::new();
+    let (mut resumable, mut driven) = (Vec::new(), Vec::new());
     for summary in runs.list()? {
-        if let Ok(state) = state_of(&summary.dir)
-            && !matches!(state.phase, Phase::Ended(_) | Phase::New)
-        {
-            resumable.push((summary.dir, state));
+        let Ok(state) = state_of(&summary.dir) else { continue };
+        match (&state.phase, &summary.lock) {
+            (Phase::Ended(_), _) => {}
+            (_, LockState::Held(_)) => driven.push((summary.dir, state)),
+            (_, LockState::Free) => resumable.push((summary.dir, state)),
         }
+    }
+    if resumable.is_empty() {
+        // Its lock will say who drives it.
+        resumable = driven;
     }
     let list: Vec<String> =
         resumable.iter().map(|(dir, state)| format!("{} ({})", dir.id(), state.graph.name)).collect();
