@@ -56,7 +56,8 @@ fn tell(name: &str, diagnostics: &[Diagnostic], sources: &SourceMap, output: &Ou
     if output.format == Format::Text {
         output.diagnostics(diagnostics, sources);
         if !has_errors(diagnostics) {
-            output.result(&format!("{name}: no mistakes\n"))?;
+            let what = if diagnostics.is_empty() { "no mistakes" } else { "no errors" };
+            output.result(&format!("{name}: {what}\n"))?;
         }
     }
     Ok(json!({ "file": name, "diagnostics": as_json(diagnostics, sources) }))

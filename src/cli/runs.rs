@@ -175,7 +175,11 @@ fn check_decidable(state: &RunState, step: &str) -> Result<(), Failed> {
 
 /// The graph that a run carries out.
 pub(super) fn read_graph(dir: &RunDir) -> Result<Graph, Failed> {
-    let bytes = dir.read_graph()?;
+    let bytes = match dir.read_graph() {
+        Ok(bytes) => bytes,
+        // Of a run that never began, or whose journal is gone too, the journal's word is the better one.
+        Err(error) => return Err(salvage::<Event>(dir).err().unwrap_or(error).into()),
+    };
     let newer = |schema: u32| {
         let what = format!("the run's graph is of schema {schema}, this sprag reads up to {SCHEMA}");
         Failed::told("E604", what, Exit::Journal).help("use the sprag that began the run, or a newer one")
