@@ -41,9 +41,15 @@ impl Connection {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// A kubeconfig that is missing, cannot be read or is broken: exit 2.
+    /// A kubeconfig that is missing or cannot be read: exit 2.
+    #[error("{0}")]
+    Missing(String),
+    /// A kubeconfig that is broken: exit 2.
     #[error("{0}")]
     Config(String),
+    /// A context that no kubeconfig has: exit 2.
+    #[error("{0}")]
+    Context(String),
     /// The cluster does not answer: exit 13.
     #[error("{0}")]
     OutOfReach(String),
