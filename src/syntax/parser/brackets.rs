@@ -70,7 +70,8 @@ fn tell_string(draft: &mut Draft, string: Token) {
     let line = string.start..draft.line_around(string.start).end;
     let what = if raw { "this string in backticks is never closed" } else { "this string is never closed" };
     let error = Diagnostic::error("E007", what).at(draft.span(&string.range()), "it begins here");
-    let help = if raw { "close it with a backtick" } else { "close it with `\"`; a quote inside of it is written `\\\"`" };
+    let help =
+        if raw { "close it with a backtick" } else { "close it with `\"`; a quote inside of it is written `\\\"`" };
     draft.tell(error.help(help));
     close_on_its_line(draft, line, if raw { "`" } else { "\"" });
 }
@@ -162,7 +163,9 @@ fn mend_unclosed(draft: &mut Draft, tokens: &[Token], opener: usize, before: usi
     draft.tell(error);
     let end = tokens.get(before).map_or(draft.text().len(), |next| next.start);
     if bracket != Bracket::Brace {
-        draft.silence(tokens[opener].start..end);
+        // Where there is no room for a closer, what closes the brackets around is what is wrong next.
+        let is_closer = tokens.get(before).is_some_and(|next| matches!(next.kind, Kind::Close(_)));
+        draft.silence(tokens[opener].start..end + usize::from(is_closer));
     }
     let last = tokens[..before].last().map_or(0, |last| last.end);
     // Closers that were put there before take the first blanks.

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::scan::{Bracket, Kind, STATEMENT_WORDS, Token, scan, CLAUSE_WORDS};
+use super::scan::{Bracket, CLAUSE_WORDS, Kind, STATEMENT_WORDS, Token, scan};
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
 
@@ -23,7 +23,9 @@ pub(super) struct Draft {
     line_starts: Vec<usize>,
     tokens: Vec<Token>,
     /// Ranges of the piece in which nothing more is said: what is wrong there follows from what was said already.
-    pub(super) silenced: Vec<Range<usize>>,
+    silenced: Vec<Range<usize>>,
+    /// Ranges of the piece in which the tree has nothing to say: something of the statement was taken away.
+    halved: Vec<Range<usize>>,
     pub(super) told: Vec<Diagnostic>,
 }
 
@@ -37,6 +39,7 @@ impl Draft {
             line_starts: line_starts(text),
             tokens: Vec::new(),
             silenced: Vec::new(),
+            halved: Vec::new(),
             told: Vec::new(),
         };
         draft.rescan();
@@ -47,7 +50,8 @@ impl Draft {
     pub(super) fn piece(&mut self, range: Range<usize>) -> Self {
         let shift = |silenced: &Range<usize>| {
             let start = silenced.start.max(range.start);
-            (start < silenced.end.min(range.end)).then(|| start - range.start..silenced.end.min(range.end) - range.start)
+            (start < silenced.end.min(range.end))
+                .then(|| start - range.start..silenced.end.min(range.end) - range.start)
         };
         let mut piece = Self {
             file: self.file,
@@ -57,6 +61,7 @@ impl Draft {
             line_starts: self.line_starts.iter().filter_map(|at| at.checked_sub(range.start)).collect(),
             tokens: Vec::new(),
             silenced: self.silenced.iter().filter_map(shift).collect(),
+            halved: self.halved.iter().filter_map(shift).collect(),
             told: std::mem::take(&mut self.told),
         };
         piece.rescan();
@@ -110,9 +115,19 @@ impl Draft {
         self.silenced.push(range);
     }
 
+    pub(super) fn halve(&mut self, range: Range<usize>) {
+        self.halved.push(range);
+    }
+
+    /// Where the tree has nothing to say.
+    pub(super) fn silent_to_tree(&self) -> Vec<Range<usize>> {
+        self.silenced.iter().chain(&self.halved).cloned().collect()
+    }
+
     /// Puts blanks in the place of a range; line ends stay.
     pub(super) fn blank(&mut self, range: Range<usize>) {
-        let blanks: String = self.text[range.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
+        let blanks: String =
+            self.text[range.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
         self.text.replace_range(range, &blanks);
     }
 
@@ -152,7 +167,7 @@ impl Draft {
         let Some(token) = self.tokens.get(index) else { return false };
         let word = self.word(index);
         let follows = self.word(index + 1);
-        let is_name = matches!(follows, ":" | "=" | "|" | "," | ")" | ".");
+        let is_name = matches!(follows, ":" | "=" | "," | ")" | ".");
         if token.kind != Kind::Word || !STATEMENT_WORDS.contains(&word) || is_name {
             return false;
         }

@@ -81,8 +81,8 @@ fn read_piece(draft: &mut Draft, after: &str, statements: &mut Statements) {
 fn build(draft: &Draft, statements: &mut Statements) -> Result<Vec<Diagnostic>, Failure> {
     let rule = if draft.base == 0 { Rule::playbook } else { Rule::remainder };
     let root = first_pair(rule, draft.text())?;
-    let piece =
-        Piece { base: draft.base, text: draft.text(), tokens: draft.tokens(), silenced: &draft.silenced };
+    let silenced = draft.silent_to_tree();
+    let piece = Piece { base: draft.base, text: draft.text(), tokens: draft.tokens(), silenced: &silenced };
     let mut builder = Builder::new(draft.file, draft.length, piece);
     builder.file(root, statements);
     Ok(builder.diagnostics)
@@ -128,15 +128,16 @@ fn mend(draft: &mut Draft, failure: &Failure, after: &str, hurt: &mut Vec<Hurt>)
         }
         None => Then::PastStatement,
     };
+    let from = if let Then::PastClauseOf(index) = then { index } else { at };
     let then = match then {
         Then::Mended(edits) if apply(draft, &edits) => return,
         Then::Mended(_) => Then::PastClause,
         other => other,
     };
-    silence_own(draft, &layout, &statement);
+    halve(draft, &layout, &statement);
     let blanked = match then {
         Then::PastStatement => None,
-        _ => blank_clause(draft, &layout, &statement, at),
+        _ => blank_clause(draft, &layout, &statement, from),
     };
     match blanked {
         // A clause after the other, but not for ever: what is not told is not worth another round.
@@ -161,10 +162,10 @@ fn apply(draft: &mut Draft, edits: &[(Range<usize>, String)]) -> bool {
 }
 
 /// What the tree would say about a statement that is only half there is not said.
-fn silence_own(draft: &mut Draft, layout: &Layout, statement: &Range<usize>) {
+fn halve(draft: &mut Draft, layout: &Layout, statement: &Range<usize>) {
     for run in layout.own_runs(statement) {
         let range = draft.tokens()[run.start].start..draft.tokens()[run.end - 1].end;
-        draft.silence(range);
+        draft.halve(range);
     }
 }
 
@@ -186,7 +187,9 @@ fn blank_clause(draft: &mut Draft, layout: &Layout, statement: &Range<usize>, at
         return (to > from).then_some(to);
     }
     let is_end = |index: &usize| {
-        let is_clause = tokens[*index].kind == Kind::Word && CLAUSE_WORDS.contains(&draft.word(*index));
+        let is_beside = layout.bracket[*index] == layout.bracket[at] && tokens[*index].kind == Kind::Word;
+        let is_misspelt = tokens[*index].first && mistakes::is_nearly_clause(draft.word(*index));
+        let is_clause = is_beside && (CLAUSE_WORDS.contains(&draft.word(*index)) || is_misspelt);
         tokens[*index].kind == Kind::Open(Bracket::Brace) || is_clause && *index > at
     };
     let end = (at..statement.end).find(is_end).unwrap_or(statement.end);
@@ -254,17 +257,20 @@ impl Layout {
     pub(super) fn statement(&self, draft: &Draft, at: usize, within: bool) -> Range<usize> {
         let tokens = draft.tokens();
         let is_beyond = tokens.get(at).is_none_or(|token| token.kind == Kind::Close(Bracket::Brace));
-        let is_next = self.bracket.get(at).is_some_and(|bracket| *bracket == self.block[at]) && draft.begins_statement(at);
+        let is_next =
+            self.bracket.get(at).is_some_and(|bracket| *bracket == self.block[at]) && draft.begins_statement(at);
         let anchor = if is_beyond || is_next { at.saturating_sub(1) } else { at };
         let Some(block) = self.block.get(anchor).copied() else { return 0..tokens.len() };
         let floor = block.map_or(0, |opener| opener + 1);
-        let is_start = |index: usize| self.is_start(draft, index, block) && (!within || index != at || draft.begins_statement(at));
+        let is_start =
+            |index: usize| self.is_start(draft, index, block) && (!within || index != at || draft.begins_statement(at));
         let mut start = (floor..=anchor).rev().find(|index| is_start(*index)).unwrap_or(floor);
         while start > floor && tokens[start - 1].kind == Kind::Doc {
             start -= 1;
         }
         // Before the block of a `rollout` come clauses, whatever they look like.
-        let word = (start..=anchor).find(|index| tokens[*index].kind != Kind::Doc).map_or("", |index| draft.word(index));
+        let word =
+            (start..=anchor).find(|index| tokens[*index].kind != Kind::Doc).map_or("", |index| draft.word(index));
         let has_block = matches!(word, "rollout" | "group" | "parallel" | "if" | "task");
         let mut in_header = has_block && !(start..=anchor).any(|index| self.is_block_of(draft, index, block));
         let ceiling = (anchor + 1..tokens.len()).find(|index| {
