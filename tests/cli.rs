@@ -89,6 +89,7 @@ fn graph() -> Graph {
         cluster: ClusterInfo::default(),
         params: BTreeMap::new(),
         values: BTreeMap::new(),
+        seen: Default::default(),
         root: Block { on_failure: None, nodes: vec![log("log", "one", 1), log("log#2", "two", 2)] },
     }
 }
