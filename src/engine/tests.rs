@@ -89,6 +89,7 @@ impl Told {
             cluster: ClusterInfo::default(),
             params: BTreeMap::new(),
             values: BTreeMap::new(),
+            seen: crate::plan::graph::Seen::default(),
             root: block(nodes),
         };
         let mut told = Self { state: RunState::new(Arc::new(graph)), at: 1_000 };
