@@ -112,13 +112,7 @@ fn log(id: &str, text: &str, line: u32) -> Node {
 fn begun() -> Vec<Event> {
     vec![
         Event::RunStarted { digest: DIGEST.to_owned(), seed: 1, whole: BTreeMap::new() },
-        Event::DriverStarted {
-            driver: 1,
-            host: "elsewhere".to_owned(),
-            pid: 1,
-            sprag: "0.1.0".to_owned(),
-            absent: 0,
-        },
+        Event::DriverStarted { driver: 1, host: "elsewhere".to_owned(), pid: 1, sprag: "0.1.0".to_owned(), absent: 0 },
         started("log"),
     ]
 }
@@ -141,12 +135,8 @@ fn halted() -> Vec<Event> {
 /// A run that is over.
 fn done() -> Vec<Event> {
     let good = || Outcome::Done { value: None, note: None };
-    let rest = [
-        ended("log", good()),
-        started("log#2"),
-        ended("log#2", good()),
-        Event::RunEnded { outcome: RunOutcome::Done },
-    ];
+    let rest =
+        [ended("log", good()), started("log#2"), ended("log#2", good()), Event::RunEnded { outcome: RunOutcome::Done }];
     begun().into_iter().chain(rest).collect()
 }
 
@@ -178,6 +168,26 @@ fn a_run_that_is_over_cannot_be_resumed() -> Outcomes {
     bench.sprag(&["resume", "7c1f-01"])?.says(2, &["error[E508]: run 7c1f-01 has ended: done"]);
     bench.sprag(&["resume"])?.says(2, &["error[E508]: there is no run that can be resumed"]);
     bench.sprag(&["decide", "7c1f-01", "log", "retry"])?.says(2, &["error[E508]: `log` is done"]);
+    Ok(())
+}
+
+#[test]
+fn a_resume_tells_what_it_found_before_it_asks_the_cluster() -> Outcomes {
+    let bench = Bench::new()?;
+    let dir = bench.run(halted())?;
+    let bytes = fs::read(journal_of(&dir))?;
+    fs::write(journal_of(&dir), &bytes[..bytes.len() - 10])?;
+    bench.sprag(&["resume"])?.says(
+        2,
+        &[
+            "two  run 7c1f-01   was interrupted",
+            "  log   failed: the step did not work   begun anew\n",
+            "playbook, modules and parameters are those of the run (digest 7c1f09ab)\n",
+            "the last record was half written and is cut off",
+            "error[E701]",
+        ],
+    );
+    bench.sprag(&["decide", "7c1f-01", "log", "done"])?.says(2, &["run 7c1f-01 is not halted but under way"]);
     Ok(())
 }
 
