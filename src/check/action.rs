@@ -261,12 +261,15 @@ mod tests {
     #[test]
     fn every_default_of_the_catalog_can_be_read() {
         let span = Span::default();
-        for (action, param) in ACTIONS.iter().flat_map(|action| action.params.iter().map(move |param| (action, param))) {
+        for (action, param) in ACTIONS.iter().flat_map(|action| action.params.iter().map(move |param| (action, param)))
+        {
             let Some(text) = param.default.filter(|text| !text.is_empty()) else { continue };
             let value = default(param, span).unwrap();
             let shown = match &value.node {
                 Node::Literal(Value::String(text)) if param.default == Some("\"\"") => format!("\"{text}\""),
-                Node::Literal(Value::String(text)) if param.default.is_some_and(|d| d.starts_with('"')) => format!("\"{text}\""),
+                Node::Literal(Value::String(text)) if param.default.is_some_and(|d| d.starts_with('"')) => {
+                    format!("\"{text}\"")
+                }
                 Node::Literal(value) => value.to_string(),
                 Node::List(items) => format!("[{}]", items.iter().map(|_| "0").collect::<Vec<_>>().join(", ")),
                 other => panic!("{other:?}"),

@@ -84,13 +84,19 @@ impl<'a> Checker<'a> {
             }
             matched[at] = Some(&arg.value);
         }
-        let missing: Vec<_> =
-            slots.iter().zip(&matched).filter(|(slot, arg)| slot.is_required && arg.is_none()).map(|(s, _)| s).collect();
+        let missing: Vec<_> = slots
+            .iter()
+            .zip(&matched)
+            .filter(|(slot, arg)| slot.is_required && arg.is_none())
+            .map(|(s, _)| s)
+            .collect();
         if !missing.is_empty() && !told {
             let names = missing.iter().map(|slot| format!("`{}`", slot.name)).collect::<Vec<_>>().join(" and ");
             let signature = signature(callee, slots);
             self.tell(
-                Diagnostic::error("E121", format!("`{callee}` needs {names}")).at(span, "").help(format!("it takes {signature}")),
+                Diagnostic::error("E121", format!("`{callee}` needs {names}"))
+                    .at(span, "")
+                    .help(format!("it takes {signature}")),
             );
         }
         matched
@@ -124,10 +130,13 @@ impl<'a> Checker<'a> {
         } else {
             match slots.get(index) {
                 Some(slot) if slot.is_positional => return Some(index),
-                Some(slot) => {
-                    wrong(format!("`{callee}` takes this argument by its name"), format!("which one is it? `{}: …`?", slot.name))
+                Some(slot) => wrong(
+                    format!("`{callee}` takes this argument by its name"),
+                    format!("which one is it? `{}: …`?", slot.name),
+                ),
+                None => {
+                    wrong(format!("`{callee}` takes {} and no more", counted(slots.len())), "one too many".to_owned())
                 }
-                None => wrong(format!("`{callee}` takes {} and no more", counted(slots.len())), "one too many".to_owned()),
             }
         };
         self.tell(diagnostic);
@@ -209,7 +218,13 @@ impl<'a> Checker<'a> {
     }
 
     /// Tells that a module does not have a name, or has it as something else.
-    pub(super) fn missing_in_module(&self, unit: usize, module: &Ident, name: &Ident, is_expression: bool) -> Diagnostic {
+    pub(super) fn missing_in_module(
+        &self,
+        unit: usize,
+        module: &Ident,
+        name: &Ident,
+        is_expression: bool,
+    ) -> Diagnostic {
         let tops = &self.tops[unit];
         let (text, module) = (name.name.as_str(), &module.name);
         if tops.tasks.contains_key(text) && is_expression {
@@ -220,7 +235,9 @@ impl<'a> Checker<'a> {
         if tops.fns.contains_key(text) || tops.values.contains_key(text) {
             let what = if tops.fns.contains_key(text) { "a function" } else { "a constant" };
             return Diagnostic::error("E106", format!("`{module}::{text}` is {what}")).at(name.span, "").help(
-                if what == "a function" { format!("call it in an expression: `{module}::{text}(…)`") } else {
+                if what == "a function" {
+                    format!("call it in an expression: `{module}::{text}(…)`")
+                } else {
                     format!("it is not called: `{module}::{text}`")
                 },
             );
@@ -246,7 +263,9 @@ impl<'a> Checker<'a> {
         }
         if self.seen(text).is_some() || crate::catalog::facts::fact(text).is_some() {
             let help = if text == "objects" { String::new() } else { format!("it is not called: `{text}`") };
-            return Diagnostic::error("E106", format!("`{text}` is a value, not a function")).at(name.span, "").help(help);
+            return Diagnostic::error("E106", format!("`{text}` is a value, not a function"))
+                .at(name.span, "")
+                .help(help);
         }
         let near = did_you_mean(text, self.function_names());
         Diagnostic::error("E102", format!("there is no function `{text}`"))
@@ -286,12 +305,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A copy of an expression, its locals named for the expression that is being checked.
-    pub(super) fn inlined(
-        &mut self,
-        typed: &Typed,
-        replacements: BTreeMap<String, Replacement>,
-        span: Span,
-    ) -> Typed {
+    pub(super) fn inlined(&mut self, typed: &Typed, replacements: BTreeMap<String, Replacement>, span: Span) -> Typed {
         let mut inlining = Inlining { replacements, locals: &mut self.frame.locals, room: LARGEST_BODY };
         let copy = inlining.copy(typed);
         copy.unwrap_or_else(|| {
@@ -364,9 +378,9 @@ impl<'a> Checker<'a> {
         let mut chain: Vec<_> = self.chain[from..].iter().map(|key| format!("`{}`", key.name)).collect();
         chain.push(format!("`{}`", key.name));
         self.tell(
-            Diagnostic::error("E107", format!("`{}` reaches itself", key.name))
-                .at(call, chain.join(" → "))
-                .help("tasks and functions do not recurse: a `rollout` repeats steps, list methods repeat an expression"),
+            Diagnostic::error("E107", format!("`{}` reaches itself", key.name)).at(call, chain.join(" → ")).help(
+                "tasks and functions do not recurse: a `rollout` repeats steps, list methods repeat an expression",
+            ),
         );
     }
 }

@@ -137,11 +137,9 @@ impl<'a> Checker<'a> {
             ExprKind::Unary(op, of) => self.unary(*op, of, span),
             ExprKind::Binary(op, at, left, right) => self.binary(*op, *at, left, right, span, expected),
             ExprKind::Closure(_, _) => {
-                self.tell(
-                    Diagnostic::error("E208", "a closure may not stand here")
-                        .at(span, "")
-                        .help("it is an argument of a list's method (`nodes.filter(|n| n.ready)`) or of an action that takes one"),
-                );
+                self.tell(Diagnostic::error("E208", "a closure may not stand here").at(span, "").help(
+                    "it is an argument of a list's method (`nodes.filter(|n| n.ready)`) or of an action that takes one",
+                ));
                 mistake(span)
             }
             ExprKind::Paren(inner) => self.expr(inner, expected),
@@ -192,12 +190,16 @@ impl<'a> Checker<'a> {
             Type::List(_) => format!("show how many there are, `${{{text}.len()}}`, or one of them"),
             Type::Map(_) => format!("show one of its values: `${{{text}[\"key\"]}}`"),
             Type::Json => format!("say what it is: `${{{text}.as_text()}}`"),
-            Type::Object(Kind::Outcome) => format!("show its code, `${{{text}.code}}`, or what it wrote, `${{{text}.stdout}}`"),
+            Type::Object(Kind::Outcome) => {
+                format!("show its code, `${{{text}.code}}`, or what it wrote, `${{{text}.stdout}}`")
+            }
             Type::Object(Kind::Cluster) => "show its version: `${cluster.version}`".to_owned(),
             _ => "leave it out".to_owned(),
         };
         self.tell(
-            Diagnostic::error("E207", format!("`${{…}}` cannot show {}", phrase(&value.ty))).at(value.span, "").help(help),
+            Diagnostic::error("E207", format!("`${{…}}` cannot show {}", phrase(&value.ty)))
+                .at(value.span, "")
+                .help(help),
         );
     }
 
@@ -414,7 +416,10 @@ impl<'a> Checker<'a> {
                 self.tell(
                     Diagnostic::error("E202", format!("there is no type `{name}`"))
                         .at(written.span, other.map(|other| format!("did you mean `{other}`?")).unwrap_or_default())
-                        .help(format!("the types are {}, list<…>, map<…>, and `?` after one that may be none", Type::NAMES.join(", "))),
+                        .help(format!(
+                            "the types are {}, list<…>, map<…>, and `?` after one that may be none",
+                            Type::NAMES.join(", ")
+                        )),
                 );
                 Type::Mistake
             }),
@@ -435,7 +440,9 @@ impl<'a> Checker<'a> {
 /// What an item of a map, a list or json is; json knows for itself whether it is `none`.
 fn item_type(of: &Type, key: Option<&str>) -> Type {
     match of.required() {
-        Type::Map(item) if **item == Type::Quantity && key.is_some_and(|key| ALWAYS_THERE.contains(&key)) => Type::Quantity,
+        Type::Map(item) if **item == Type::Quantity && key.is_some_and(|key| ALWAYS_THERE.contains(&key)) => {
+            Type::Quantity
+        }
         Type::Map(item) | Type::List(item) => (**item).clone().optional(),
         other => other.clone(),
     }

@@ -87,12 +87,7 @@ impl Inlining<'_> {
     }
 
     /// Renames a local that the copied expression itself defines.
-    fn bind<T>(
-        &mut self,
-        param: &str,
-        moment: Moment,
-        copy: impl FnOnce(&mut Self, String) -> Option<T>,
-    ) -> Option<T> {
+    fn bind<T>(&mut self, param: &str, moment: Moment, copy: impl FnOnce(&mut Self, String) -> Option<T>) -> Option<T> {
         *self.locals += 1;
         let stem = param.rsplit_once('_').map_or(param, |(stem, _)| stem);
         let name = format!("{stem}_{}", self.locals);

@@ -79,7 +79,8 @@ impl<'a> Checker<'a> {
             _ => {
                 let Some(arg) = args.first() else { return Some(None) };
                 self.tell(
-                    Diagnostic::error("E123", format!("`{}` takes no argument", decl.name)).at(arg.value.span, "one too many"),
+                    Diagnostic::error("E123", format!("`{}` takes no argument", decl.name))
+                        .at(arg.value.span, "one too many"),
                 );
                 return None;
             }
@@ -88,7 +89,9 @@ impl<'a> Checker<'a> {
             [arg] if arg.name.is_none() => return Some(Some(&arg.value)),
             [arg] => {
                 let name = arg.name.as_ref().map_or(arg.value.span, |name| name.span);
-                self.tell(Diagnostic::error("E123", format!("the argument of `{}` bears no name", decl.name)).at(name, ""));
+                self.tell(
+                    Diagnostic::error("E123", format!("the argument of `{}` bears no name", decl.name)).at(name, ""),
+                );
             }
             [] => self.tell(Diagnostic::error("E121", format!("`{}` needs {wants}", decl.name)).at(span, "")),
             [_, second, ..] => {
@@ -201,7 +204,8 @@ impl<'a> Checker<'a> {
         if is_sort_key(&closure.ty) {
             return Some(closure);
         }
-        let error = Diagnostic::error("E205", format!("{what} needs something that has an order, not {}", phrase(&closure.ty)));
+        let error =
+            Diagnostic::error("E205", format!("{what} needs something that has an order, not {}", phrase(&closure.ty)));
         self.tell(error.at(closure.span, ""));
         None
     }

@@ -138,8 +138,5 @@ fn in_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 
 /// The canonical text of every file, by name.
 fn canonical(sources: &SourceMap, units: &[modules::Unit]) -> BTreeMap<String, String> {
-    units
-        .iter()
-        .map(|unit| (sources.file(unit.file).name.clone(), crate::syntax::canonical(&unit.ast)))
-        .collect()
+    units.iter().map(|unit| (sources.file(unit.file).name.clone(), crate::syntax::canonical(&unit.ast))).collect()
 }

@@ -18,14 +18,10 @@ pub(super) struct Early {
     help: &'static str,
 }
 
-pub(super) const IF: Early = Early {
-    subject: "`if` is decided",
-    help: "use `when` on the steps, which is decided as they start",
-};
-pub(super) const LET: Early = Early {
-    subject: "a `let` is known",
-    help: "use `record`, which is read as its step runs",
-};
+pub(super) const IF: Early =
+    Early { subject: "`if` is decided", help: "use `when` on the steps, which is decided as they start" };
+pub(super) const LET: Early =
+    Early { subject: "a `let` is known", help: "use `record`, which is read as its step runs" };
 pub(super) const DURATION: Early = Early { subject: "a duration is known", help: FROM_PARAM };
 pub(super) const COUNT: Early = Early { subject: "a count is known", help: FROM_PARAM };
 pub(super) const NAME: Early = Early { subject: "a name is known", help: FROM_PARAM };
@@ -173,7 +169,8 @@ impl Checker<'_> {
             Level::Task => "as it is before the task's steps run",
             Level::Body => "as it is when the rollout begins",
         };
-        let mut error = Diagnostic::error("E312", "an argument cannot read the cluster by itself").at(span, &reading.label);
+        let mut error =
+            Diagnostic::error("E312", "an argument cannot read the cluster by itself").at(span, &reading.label);
         if reading.spot.call.is_some() {
             error = error.at(reading.spot.chain, "read here");
         }

@@ -199,7 +199,9 @@ impl<'a> Checker<'a> {
         let (item, whole) = (&sides.left, &sides.right);
         let (is_fine, help) = match whole.ty.required() {
             Type::List(of) => (is_comparable(&item.ty, of), self.hint_for_item(item, of, whole)),
-            Type::Map(_) => (fit(&Type::String.optional(), &item.ty) == Fit::Yes, Some("a map's keys are strings".to_owned())),
+            Type::Map(_) => {
+                (fit(&Type::String.optional(), &item.ty) == Fit::Yes, Some("a map's keys are strings".to_owned()))
+            }
             Type::String => {
                 let (text, part) = (self.text(whole.span), self.text(item.span));
                 (false, Some(format!("whether a text holds another is `{text}.contains({part})`")))
@@ -242,9 +244,12 @@ impl<'a> Checker<'a> {
         }
         let joined = join(left.ty.required(), &right.ty);
         if joined.is_none() {
-            let error = Diagnostic::error("E205", format!("`??` gives {} or {}", phrase(left.ty.required()), phrase(&right.ty)))
-                .at(left.span, format!("this is {}", phrase(&left.ty)))
-                .at(right.span, format!("this is {}", phrase(&right.ty)));
+            let error = Diagnostic::error(
+                "E205",
+                format!("`??` gives {} or {}", phrase(left.ty.required()), phrase(&right.ty)),
+            )
+            .at(left.span, format!("this is {}", phrase(&left.ty)))
+            .at(right.span, format!("this is {}", phrase(&right.ty)));
             let help = hint(&left.ty, &right.ty, self.text(right.span)).or_else(|| {
                 (left.ty == Type::Json).then(|| "say what it is: `.as_text() ?? …`, `.as_int() ?? …`".to_owned())
             });
@@ -264,9 +269,10 @@ impl<'a> Checker<'a> {
             return Some(ty);
         }
         let symbol = sides.op.symbol();
-        let error = Diagnostic::error("E205", format!("`{symbol}` does not go with {} and {}", phrase(left), phrase(right)))
-            .at(sides.left.span, format!("this is {}", phrase(left)))
-            .at(sides.right.span, format!("this is {}", phrase(right)));
+        let error =
+            Diagnostic::error("E205", format!("`{symbol}` does not go with {} and {}", phrase(left), phrase(right)))
+                .at(sides.left.span, format!("this is {}", phrase(left)))
+                .at(sides.right.span, format!("this is {}", phrase(right)));
         let (a, b) = (self.text(sides.left.span), self.text(sides.right.span));
         let help = match (sides.op, left, right) {
             (BinaryOp::Add, Type::String, _) | (BinaryOp::Add, _, Type::String) => {

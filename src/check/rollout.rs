@@ -83,8 +83,9 @@ impl<'a> Checker<'a> {
                 }
             }
             other => {
-                let error = Diagnostic::error("E215", format!("`rollout` goes over a list, not over {}", phrase(other)))
-                    .at(list.span, format!("this is {}", phrase(other)));
+                let error =
+                    Diagnostic::error("E215", format!("`rollout` goes over a list, not over {}", phrase(other)))
+                        .at(list.span, format!("this is {}", phrase(other)));
                 self.tell(match other.required() {
                     Type::Object(Kind::Cluster) => error.help("`nodes` is every node"),
                     Type::Object(_) => error.help(format!("a list of this one alone is `[{}]`", self.text(list.span))),
@@ -102,8 +103,11 @@ impl<'a> Checker<'a> {
         if is_told_apart {
             return item;
         }
-        let error = Diagnostic::error("E215", format!("a rollout cannot tell the items of {} apart by a name", phrase(&list.ty)))
-            .at(list.span, format!("each is {}", phrase(&item)));
+        let error = Diagnostic::error(
+            "E215",
+            format!("a rollout cannot tell the items of {} apart by a name", phrase(&list.ty)),
+        )
+        .at(list.span, format!("each is {}", phrase(&item)));
         self.tell(match &item {
             Type::Optional(_) => error.help("leave out what is none: `.filter(|x| x != none)` before it is mapped"),
             _ => error.help("roll over objects, strings, ints or versions"),
@@ -124,9 +128,14 @@ impl<'a> Checker<'a> {
         match self.needed(&typed) {
             Type::Int | Type::Percent | Type::Mistake => {}
             other => {
-                let error = Diagnostic::error("E201", format!("{what} takes an int or a percentage, not {}", phrase(&other)))
-                    .at(typed.span, format!("this is {}", phrase(&other)));
-                self.tell(if other == Type::Float { error.help("a share of the whole is written `10%`") } else { error });
+                let error =
+                    Diagnostic::error("E201", format!("{what} takes an int or a percentage, not {}", phrase(&other)))
+                        .at(typed.span, format!("this is {}", phrase(&other)));
+                self.tell(if other == Type::Float {
+                    error.help("a share of the whole is written `10%`")
+                } else {
+                    error
+                });
             }
         }
         let message = match literal(&typed) {
@@ -154,8 +163,10 @@ impl<'a> Checker<'a> {
         if !is_unreachable {
             return;
         }
-        let warning = Diagnostic::warning("L001", "`max_failures` can never be exceeded")
-            .at(failures.span, "a failed element keeps its place: with this many failed, none is left to begin another");
+        let warning = Diagnostic::warning("L001", "`max_failures` can never be exceeded").at(
+            failures.span,
+            "a failed element keeps its place: with this many failed, none is left to begin another",
+        );
         let warning = match concurrency {
             Some(places) => warning.at(places.span, "so many places"),
             None => warning,
@@ -176,9 +187,12 @@ impl<'a> Checker<'a> {
         );
         if !is_key {
             self.tell(
-                Diagnostic::error("E201", format!("`one … at a time` takes what elements share, not {}", phrase(&typed.ty)))
-                    .at(typed.span, "")
-                    .help("such as `one node.zone at a time`"),
+                Diagnostic::error(
+                    "E201",
+                    format!("`one … at a time` takes what elements share, not {}", phrase(&typed.ty)),
+                )
+                .at(typed.span, "")
+                .help("such as `one node.zone at a time`"),
             );
         }
         typed
@@ -190,8 +204,11 @@ impl<'a> Checker<'a> {
         self.hold(&typed, Place::Select(ORDER));
         if !is_sort_key(&typed.ty) {
             self.tell(
-                Diagnostic::error("E205", format!("`order by` needs something that has an order, not {}", phrase(&typed.ty)))
-                    .at(typed.span, ""),
+                Diagnostic::error(
+                    "E205",
+                    format!("`order by` needs something that has an order, not {}", phrase(&typed.ty)),
+                )
+                .at(typed.span, ""),
             );
         }
         typed

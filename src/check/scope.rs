@@ -296,7 +296,9 @@ impl<'a> Checker<'a> {
             return error
                 .at(name.span, "not seen here")
                 .at(*span, "its name ends with the block that it belongs to")
-                .help("a name is seen from its definition to the end of its block, not by what stands beside the block");
+                .help(
+                    "a name is seen from its definition to the end of its block, not by what stands beside the block",
+                );
         }
         if text == OUTCOME {
             return error.at(name.span, "known in a `finally` only");

@@ -557,9 +557,6 @@ mod tests {
     fn references_fit_the_quoting() {
         let pieces = pieces("a @ \"@\" '@'");
         let quoting: Vec<_> = analyse(&pieces).values.into_iter().map(Result::unwrap).collect();
-        assert_eq!(
-            script(&pieces, &quoting),
-            "a \"${SPRAG_ARG_1}\" \"${SPRAG_ARG_2}\" ''\"${SPRAG_ARG_3}\"''",
-        );
+        assert_eq!(script(&pieces, &quoting), "a \"${SPRAG_ARG_1}\" \"${SPRAG_ARG_2}\" ''\"${SPRAG_ARG_3}\"''",);
     }
 }

@@ -159,7 +159,9 @@ impl<'a> Checker<'a> {
     /// Tells of a duration that is nothing or less, where that can be read off.
     pub(super) fn refuse_no_time(&mut self, typed: &Typed, what: &str) {
         if matches!(literal(typed), Some(Value::Duration(ms)) if ms <= 0) {
-            self.tell(Diagnostic::error("E210", format!("{what} takes a duration longer than nothing")).at(typed.span, ""));
+            self.tell(
+                Diagnostic::error("E210", format!("{what} takes a duration longer than nothing")).at(typed.span, ""),
+            );
         }
     }
 
@@ -281,16 +283,21 @@ impl<'a> Checker<'a> {
     fn param(&mut self, param: &'a ast::Param, doc: Option<&Doc>) {
         let ty = self.resolve_type(&param.ty);
         if let Some(why) = unfit_for_param(&ty) {
-            self.tell(Diagnostic::error("E202", format!("a parameter cannot be {why}")).at(param.ty.span, "").help(
-                "take its name, as a string, and look it up: `nodes.filter(|n| n.name == name)`",
-            ));
+            self.tell(
+                Diagnostic::error("E202", format!("a parameter cannot be {why}"))
+                    .at(param.ty.span, "")
+                    .help("take its name, as a string, and look it up: `nodes.filter(|n| n.name == name)`"),
+            );
         }
         let default = param.default.as_ref().map(|default| {
             if ty == Type::Secret {
                 self.tell(
-                    Diagnostic::error("E212", "a secret has no default").at(default.span, "it would stand in the playbook").help(
-                        format!("give it as the run starts: `--set {0}=env:VAR` or `--set {0}=@FILE`", param.name.name),
-                    ),
+                    Diagnostic::error("E212", "a secret has no default")
+                        .at(default.span, "it would stand in the playbook")
+                        .help(format!(
+                            "give it as the run starts: `--set {0}=env:VAR` or `--set {0}=@FILE`",
+                            param.name.name
+                        )),
                 );
                 return super::expression::mistake(default.span);
             }
@@ -320,9 +327,9 @@ impl<'a> Checker<'a> {
     /// A value that a name can stand for: of a type that can be told, and no secret.
     fn definite(&mut self, value: Typed) -> Typed {
         match &value.ty {
-            Type::None => self.tell(
-                Diagnostic::error("E211", "`none` says nothing about what could be there").at(value.span, ""),
-            ),
+            Type::None => {
+                self.tell(Diagnostic::error("E211", "`none` says nothing about what could be there").at(value.span, ""))
+            }
             Type::Secret => self.tell(
                 Diagnostic::error("E212", "a secret bears no second name")
                     .at(value.span, "this is a secret")
@@ -333,12 +340,7 @@ impl<'a> Checker<'a> {
         super::expression::mistake(value.span)
     }
 
-    fn record(
-        &mut self,
-        name: &'a Ident,
-        value: &'a Expr,
-        modifiers: &'a Modifiers,
-    ) -> Option<program::StatementKind> {
+    fn record(&mut self, name: &'a Ident, value: &'a Expr, modifiers: &'a Modifiers) -> Option<program::StatementKind> {
         if let ExprKind::Call(call) = &value.kind {
             if let Some(decl) = self.action_of(call) {
                 return self.record_action(name, decl, call, modifiers);

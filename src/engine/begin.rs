@@ -222,7 +222,9 @@ impl Driver<'_> {
                 continue;
             }
             let theirs: BTreeSet<&str> = rollout.elements.iter().filter_map(|one| node_uid(&one.value)).collect();
-            if let Some((_, both)) = elements.iter().find(|(_, one)| node_uid(&one.value).is_some_and(|uid| theirs.contains(uid))) {
+            if let Some((_, both)) =
+                elements.iter().find(|(_, one)| node_uid(&one.value).is_some_and(|uid| theirs.contains(uid)))
+            {
                 let what = format!("node `{}` is in rollout `{other}` too, which is under way", both.value);
                 return Err(EvalError::Fault(what));
             }
@@ -277,7 +279,8 @@ impl Driver<'_> {
         let mut busy = self.budgets_under_way();
         let mut events = Vec::new();
         while room > 0 && !candidates.is_empty() {
-            let at = candidates.iter().position(|element| busy.is_disjoint(&self.budgets_of(id, *element))).unwrap_or(0);
+            let at =
+                candidates.iter().position(|element| busy.is_disjoint(&self.budgets_of(id, *element))).unwrap_or(0);
             let element = candidates.remove(at);
             if !self.is_confirmed(id, element) {
                 // Its place and its key are kept for it.

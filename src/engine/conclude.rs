@@ -88,7 +88,11 @@ impl Driver<'_> {
             let note = Some("its effect was seen after the interruption".to_owned());
             return Outcome::Done { value: None, note };
         }
-        if action.done_when.is_some() || action.retry.is_some() { Outcome::Interrupted } else { Outcome::InDoubt { why } }
+        if action.done_when.is_some() || action.retry.is_some() {
+            Outcome::Interrupted
+        } else {
+            Outcome::InDoubt { why }
+        }
     }
 
     fn effect_is_there(&mut self, located: &Located<'_>, action: &Action) -> bool {

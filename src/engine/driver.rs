@@ -236,7 +236,13 @@ impl<'o> Driver<'o> {
         });
         self.emit(events).await?;
         self.show_run_to_facts(true);
-        let open: Vec<Id> = self.state.steps.iter().filter(|(_, step)| step.status == StepStatus::Running).map(|(id, _)| id.clone()).collect();
+        let open: Vec<Id> = self
+            .state
+            .steps
+            .iter()
+            .filter(|(_, step)| step.status == StepStatus::Running)
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in open {
             self.take_up(&id).await?;
         }

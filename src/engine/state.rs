@@ -323,10 +323,12 @@ impl RunState {
         pre_image: Option<&serde_json::Value>,
     ) -> Result<(), IllegalEvent> {
         self.step_node(id)?;
-        let step = self.steps.entry(id.clone()).or_insert_with(|| StepState::new(at));
-        if !matches!(step.status, StepStatus::Open | StepStatus::Retrying(_)) || attempt != step.attempt + 1 {
-            return Err(illegal(format!("attempt {attempt} of `{id}` begins while it is {}", step.status.word())));
+        let before = self.steps.get(id);
+        let is_free = before.is_none_or(|step| matches!(step.status, StepStatus::Open | StepStatus::Retrying(_)));
+        if !is_free || attempt != before.map_or(0, |step| step.attempt) + 1 {
+            return Err(illegal(format!("attempt {attempt} of `{id}` begins while it is {}", word_of(before))));
         }
+        let step = self.steps.entry(id.clone()).or_insert_with(|| StepState::new(at));
         step.status = StepStatus::Running;
         step.attempt = attempt;
         step.tries += 1;
@@ -418,7 +420,8 @@ impl RunState {
     }
 
     fn rollout_started(&mut self, at: i64, event: &Event) -> Result<(), IllegalEvent> {
-        let Event::RolloutStarted { rollout, elements, batches, concurrency, max_failures, joined, gone } = event else {
+        let Event::RolloutStarted { rollout, elements, batches, concurrency, max_failures, joined, gone } = event
+        else {
             return Err(illegal("no rollout begins"));
         };
         let located = locate(&self.graph, rollout).ok_or_else(|| illegal(format!("the graph has no `{rollout}`")))?;
@@ -497,7 +500,8 @@ impl RunState {
     /// Brings the elements' statuses up to date with what an event said about something below them.
     fn refresh(&mut self, event: &Event) {
         let Some(id) = event.subject() else { return };
-        let mut ancestors: Vec<Id> = ancestors_of(id).filter(|id| self.rollouts.contains_key(*id)).map(str::to_owned).collect();
+        let mut ancestors: Vec<Id> =
+            ancestors_of(id).filter(|id| self.rollouts.contains_key(*id)).map(str::to_owned).collect();
         ancestors.sort_by_key(|id| std::cmp::Reverse(id.len()));
         for rollout in ancestors {
             let below = id.get(rollout.len() + 1..).and_then(|rest| rest.split('/').next());

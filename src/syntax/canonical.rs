@@ -157,7 +157,8 @@ impl Canonical {
     }
 
     fn group(&mut self, group: &Group) {
-        let words = ["group".to_owned(), string(&group.name), clause("when", group.when.as_ref()), name(group.alias.as_ref())];
+        let words =
+            ["group".to_owned(), string(&group.name), clause("when", group.when.as_ref()), name(group.alias.as_ref())];
         self.line(&words);
         self.block("body", Some(&group.body));
         self.block("finally", group.finally.as_ref());

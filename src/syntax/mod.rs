@@ -95,7 +95,8 @@ pub(crate) fn too_large(name: &str, bytes: usize) -> Diagnostic {
 fn not_utf8(name: &str, bytes: &[u8], at: usize) -> Diagnostic {
     let before = &bytes[..at];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let error = Diagnostic::error("E003", format!("`{name}` is not UTF-8: line {line} holds the byte 0x{:02x}", bytes[at]));
+    let error =
+        Diagnostic::error("E003", format!("`{name}` is not UTF-8: line {line} holds the byte 0x{:02x}", bytes[at]));
     let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
     error.help(if is_utf16 { "it looks like UTF-16: save it as UTF-8" } else { "save it as UTF-8" })
 }

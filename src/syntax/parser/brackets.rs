@@ -70,7 +70,8 @@ fn tell_string(draft: &mut Draft, string: Token) {
     let line = string.start..draft.line_around(string.start).end;
     let what = if raw { "this string in backticks is never closed" } else { "this string is never closed" };
     let error = Diagnostic::error("E007", what).at(draft.span(&string.range()), "it begins here");
-    let help = if raw { "close it with a backtick" } else { "close it with `\"`; a quote inside of it is written `\\\"`" };
+    let help =
+        if raw { "close it with a backtick" } else { "close it with `\"`; a quote inside of it is written `\\\"`" };
     draft.tell(error.help(help));
     close_on_its_line(draft, line, if raw { "`" } else { "\"" });
 }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::scan::{Bracket, Kind, STATEMENT_WORDS, Token, scan, CLAUSE_WORDS};
+use super::scan::{Bracket, CLAUSE_WORDS, Kind, STATEMENT_WORDS, Token, scan};
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
 
@@ -47,7 +47,8 @@ impl Draft {
     pub(super) fn piece(&mut self, range: Range<usize>) -> Self {
         let shift = |silenced: &Range<usize>| {
             let start = silenced.start.max(range.start);
-            (start < silenced.end.min(range.end)).then(|| start - range.start..silenced.end.min(range.end) - range.start)
+            (start < silenced.end.min(range.end))
+                .then(|| start - range.start..silenced.end.min(range.end) - range.start)
         };
         let mut piece = Self {
             file: self.file,
@@ -112,7 +113,8 @@ impl Draft {
 
     /// Puts blanks in the place of a range; line ends stay.
     pub(super) fn blank(&mut self, range: Range<usize>) {
-        let blanks: String = self.text[range.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
+        let blanks: String =
+            self.text[range.clone()].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
         self.text.replace_range(range, &blanks);
     }
 

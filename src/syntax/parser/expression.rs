@@ -74,7 +74,8 @@ impl Builder<'_> {
         }
         if !self.told_too_long {
             self.told_too_long = true;
-            let message = format!("this expression is too long: it has more than {MAX_HEIGHT} operators upon each other");
+            let message =
+                format!("this expression is too long: it has more than {MAX_HEIGHT} operators upon each other");
             self.tell(Diagnostic::error("E005", message).at(span, "").help("give parts of it a name with `let`"));
         }
         Tree { expr: Expr { span, kind: ExprKind::None }, height: 1 }
@@ -116,7 +117,8 @@ impl Builder<'_> {
             if op.as_rule() == Rule::index {
                 return ExprKind::Index(inner, Box::new(builder.expression_in(&op)));
             }
-            let field = child(&op, Rule::word).map_or(Ident { name: String::new(), span: end }, |word| builder.ident(&word));
+            let field =
+                child(&op, Rule::word).map_or(Ident { name: String::new(), span: end }, |word| builder.ident(&word));
             match child(&op, Rule::arguments) {
                 Some(arguments) => ExprKind::Method(inner, field, builder.arguments(arguments)),
                 None => ExprKind::Field(inner, field),
@@ -181,10 +183,11 @@ impl Builder<'_> {
     pub(super) fn check_callable(&mut self, name: &Ident) {
         let error = match name.name.as_str() {
             "not" => Diagnostic::error("E011", "`not` is written `!`").help("write `!(…)`"),
-            word if CLAUSE_WORDS.contains(&word) => {
-                Diagnostic::error("E014", format!("`{word}` is a word of clauses: no task, action or function bears it"))
-                    .help("choose another name")
-            }
+            word if CLAUSE_WORDS.contains(&word) => Diagnostic::error(
+                "E014",
+                format!("`{word}` is a word of clauses: no task, action or function bears it"),
+            )
+            .help("choose another name"),
             _ => return,
         };
         self.tell(error.at(name.span, ""));

@@ -81,7 +81,9 @@ impl Builder<'_> {
         let mut parts = Vec::new();
         for piece in pair.into_inner() {
             match piece.as_rule() {
-                Rule::quoted_text | Rule::raw_text => push_text(&mut parts, &piece.as_str().replace("\r\n", "\n"), self.span(&piece)),
+                Rule::quoted_text | Rule::raw_text => {
+                    push_text(&mut parts, &piece.as_str().replace("\r\n", "\n"), self.span(&piece))
+                }
                 Rule::escape => push_text(&mut parts, unescape(piece.as_str()), self.span(&piece)),
                 Rule::interpolation => parts.push(StringPart::Interpolation(self.expression_in(&piece))),
                 _ => {}

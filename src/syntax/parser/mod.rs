@@ -70,8 +70,11 @@ fn comments(file: FileId, text: &str, scan: &Scan) -> Vec<Comment> {
 }
 
 fn too_deep(place: Span) -> Diagnostic {
-    let message = format!("this nests too deep: more than {} brackets, `${{` and prefixes inside each other", scan::MAX_DEPTH);
-    Diagnostic::error("E005", message).at(place, "").help("give inner parts a name with `let`, or move steps into a `task`")
+    let message =
+        format!("this nests too deep: more than {} brackets, `${{` and prefixes inside each other", scan::MAX_DEPTH);
+    Diagnostic::error("E005", message)
+        .at(place, "")
+        .help("give inner parts a name with `let`, or move steps into a `task`")
 }
 
 /// Why pest did not get through a text.

@@ -104,5 +104,6 @@ fn phrase(rule: Rule) -> Option<&'static str> {
 
 /// Whether a rule is, or begins with, a word of the language.
 pub(super) fn is_word(rule: Rule) -> bool {
-    name(rule).is_some_and(|name| name.starts_with('`') && name[1..].starts_with(|char: char| char.is_ascii_lowercase()))
+    name(rule)
+        .is_some_and(|name| name.starts_with('`') && name[1..].starts_with(|char: char| char.is_ascii_lowercase()))
 }

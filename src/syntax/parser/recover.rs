@@ -81,8 +81,7 @@ fn read_piece(draft: &mut Draft, after: &str, statements: &mut Statements) {
 fn build(draft: &Draft, statements: &mut Statements) -> Result<Vec<Diagnostic>, Failure> {
     let rule = if draft.base == 0 { Rule::playbook } else { Rule::remainder };
     let root = first_pair(rule, draft.text())?;
-    let piece =
-        Piece { base: draft.base, text: draft.text(), tokens: draft.tokens(), silenced: &draft.silenced };
+    let piece = Piece { base: draft.base, text: draft.text(), tokens: draft.tokens(), silenced: &draft.silenced };
     let mut builder = Builder::new(draft.file, draft.length, piece);
     builder.file(root, statements);
     Ok(builder.diagnostics)
@@ -254,17 +253,20 @@ impl Layout {
     pub(super) fn statement(&self, draft: &Draft, at: usize, within: bool) -> Range<usize> {
         let tokens = draft.tokens();
         let is_beyond = tokens.get(at).is_none_or(|token| token.kind == Kind::Close(Bracket::Brace));
-        let is_next = self.bracket.get(at).is_some_and(|bracket| *bracket == self.block[at]) && draft.begins_statement(at);
+        let is_next =
+            self.bracket.get(at).is_some_and(|bracket| *bracket == self.block[at]) && draft.begins_statement(at);
         let anchor = if is_beyond || is_next { at.saturating_sub(1) } else { at };
         let Some(block) = self.block.get(anchor).copied() else { return 0..tokens.len() };
         let floor = block.map_or(0, |opener| opener + 1);
-        let is_start = |index: usize| self.is_start(draft, index, block) && (!within || index != at || draft.begins_statement(at));
+        let is_start =
+            |index: usize| self.is_start(draft, index, block) && (!within || index != at || draft.begins_statement(at));
         let mut start = (floor..=anchor).rev().find(|index| is_start(*index)).unwrap_or(floor);
         while start > floor && tokens[start - 1].kind == Kind::Doc {
             start -= 1;
         }
         // Before the block of a `rollout` come clauses, whatever they look like.
-        let word = (start..=anchor).find(|index| tokens[*index].kind != Kind::Doc).map_or("", |index| draft.word(index));
+        let word =
+            (start..=anchor).find(|index| tokens[*index].kind != Kind::Doc).map_or("", |index| draft.word(index));
         let has_block = matches!(word, "rollout" | "group" | "parallel" | "if" | "task");
         let mut in_header = has_block && !(start..=anchor).any(|index| self.is_block_of(draft, index, block));
         let ceiling = (anchor + 1..tokens.len()).find(|index| {

@@ -141,10 +141,7 @@ impl Token {
     /// Whether an operand may begin with it.
     pub(super) fn begins_operand(&self) -> bool {
         use Bracket::{Backtick, Paren, Quote, Square};
-        matches!(
-            self.kind,
-            Kind::Word | Kind::Number | Kind::Misquoted | Kind::Open(Paren | Square | Quote | Backtick)
-        )
+        matches!(self.kind, Kind::Word | Kind::Number | Kind::Misquoted | Kind::Open(Paren | Square | Quote | Backtick))
     }
 }
 
@@ -381,8 +378,8 @@ impl Scanner<'_> {
     fn other(&mut self) {
         // Longest first; some are of other languages and are here so that a message can name them whole.
         const OPERATORS: [&str; 37] = [
-            "===", "!==", "...", "&&", "||", "==", "!=", "<>", "<=", ">=", "??", "->", "=>", "::", ":=", "+=", "-=", "*=",
-            "..", "++", "**", "<", ">", "=", "!", "+", "-", "*", "/", "%", "&", "|", ".", ",", ":", ";", "?",
+            "===", "!==", "...", "&&", "||", "==", "!=", "<>", "<=", ">=", "??", "->", "=>", "::", ":=", "+=", "-=",
+            "*=", "..", "++", "**", "<", ">", "=", "!", "+", "-", "*", "/", "%", "&", "|", ".", ",", ":", ";", "?",
         ];
         match OPERATORS.iter().find(|op| self.rest().starts_with(op.as_bytes())) {
             Some(op) => self.operator(op),
@@ -392,9 +389,11 @@ impl Scanner<'_> {
 
     fn operator(&mut self, op: &str) {
         let after_operand = self.out.tokens.last().is_some_and(Token::ends_operand);
-        let after_type = self.out.tokens.last().is_some_and(|last| {
-            last.kind == Kind::Word && matches!(&self.text[last.range()], "list" | "map")
-        });
+        let after_type = self
+            .out
+            .tokens
+            .last()
+            .is_some_and(|last| last.kind == Kind::Word && matches!(&self.text[last.range()], "list" | "map"));
         let is_prefix = match op {
             "!" => true,
             "-" => !after_operand,

@@ -75,7 +75,8 @@ impl Builder<'_> {
     // ----- declarations
 
     fn name_in(&self, pair: &Pair<'_, Rule>) -> Ident {
-        child(pair, Rule::name).map_or_else(|| Ident { name: String::new(), span: self.span(pair) }, |name| self.ident(&name))
+        child(pair, Rule::name)
+            .map_or_else(|| Ident { name: String::new(), span: self.span(pair) }, |name| self.ident(&name))
     }
 
     fn use_statement(&mut self, form: &Pair<'_, Rule>) -> Use {
@@ -290,7 +291,9 @@ impl Builder<'_> {
         }
         if let Some(place) = misplaced {
             let error = Diagnostic::error("E017", "`rest` stands last in `batches`, once");
-            self.tell(error.at(place, "more follows this").help("it takes all that is left: write `batches [1, 10%, rest]`"));
+            self.tell(
+                error.at(place, "more follows this").help("it takes all that is left: write `batches [1, 10%, rest]`"),
+            );
         }
         if batches.sizes.is_empty() && batches.rest.is_none() {
             let error = Diagnostic::error("E025", "`batches` names no size").at(span, "");
@@ -373,7 +376,9 @@ impl Builder<'_> {
             }
             _ if around == Around::Parallel && !is_branch(kind) => {
                 let error = Diagnostic::error("E018", format!("`{word}` is no branch of a `parallel`")).at(span, "");
-                self.tell(error.help("branches are steps, task calls, groups and rollouts: put it into a `group \"…\" { }`"));
+                self.tell(
+                    error.help("branches are steps, task calls, groups and rollouts: put it into a `group \"…\" { }`"),
+                );
             }
             _ => {}
         }

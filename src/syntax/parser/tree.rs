@@ -67,7 +67,8 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn tell(&mut self, diagnostic: Diagnostic) {
-        let place = diagnostic.labels.first().map_or(0, |label| (label.span.start as usize).saturating_sub(self.piece.base));
+        let place =
+            diagnostic.labels.first().map_or(0, |label| (label.span.start as usize).saturating_sub(self.piece.base));
         if !self.piece.silenced.iter().any(|range| range.contains(&place)) {
             self.diagnostics.push(diagnostic);
         }

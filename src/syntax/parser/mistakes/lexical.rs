@@ -130,13 +130,16 @@ fn mend_alien(draft: &mut Draft, token: &Token) {
     let text = &draft.text()[token.range()];
     let char = text.chars().next().unwrap_or(' ');
     let (message, help) = match char {
-        '\u{a0}' | '\u{2000}'..='\u{200b}' | '\u{202f}' | '\u{2060}' | '\u{3000}' | '\u{feff}' => {
-            (format!("a blank that is no plain space (U+{:04X})", u32::from(char)), "write a plain space: it was probably pasted")
-        }
+        '\u{a0}' | '\u{2000}'..='\u{200b}' | '\u{202f}' | '\u{2060}' | '\u{3000}' | '\u{feff}' => (
+            format!("a blank that is no plain space (U+{:04X})", u32::from(char)),
+            "write a plain space: it was probably pasted",
+        ),
         '–' | '—' => (format!("`{char}` is a dash, no minus sign"), "write `-`: it was probably pasted"),
         '$' => ("`$` has a meaning in strings only".to_owned(), "write the name alone: `node`, not `$node`"),
         '@' | '~' | '^' | '\\' | '#' => (format!("`{char}` has no meaning here"), "leave it out"),
-        _ if char.is_alphanumeric() || char == '_' => (format!("`{text}` is no name"), "names are of the letters a to z, digits and `_`"),
+        _ if char.is_alphanumeric() || char == '_' => {
+            (format!("`{text}` is no name"), "names are of the letters a to z, digits and `_`")
+        }
         _ if char.is_control() => (format!("a control character (U+{:04X})", u32::from(char)), "leave it out"),
         _ => (format!("`{char}` has no meaning outside of strings and comments"), "leave it out"),
     };
@@ -204,7 +207,10 @@ fn number_words(text: &str) -> (String, String) {
         return (message, "a version is `v1.31`, `v1.31.4`, or with a vendor's suffix `v1.31.4-gke.1005`".to_owned());
     }
     if let Some(written) = duration_rewritten(text) {
-        return (format!("`{text}` is no duration"), format!("write `{written}`: whole numbers, the largest unit first"));
+        return (
+            format!("`{text}` is no duration"),
+            format!("write `{written}`: whole numbers, the largest unit first"),
+        );
     }
     if let Some(short) = duration_unit(unit) {
         return (format!("`{text}` is no duration"), format!("write {}", in_units(number, short)));
@@ -216,12 +222,18 @@ fn number_words(text: &str) -> (String, String) {
         return (format!("`{text}` is no number"), format!("a version is written `v{text}`"));
     }
     if text.contains('%') {
-        return (format!("`{text}` is no percentage"), "a percentage is a number and `%`: `25%`; there is no modulo".to_owned());
+        return (
+            format!("`{text}` is no percentage"),
+            "a percentage is a number and `%`: `25%`; there is no modulo".to_owned(),
+        );
     }
     if text.contains('_') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_') {
         return (format!("`{text}` is no number"), format!("write `{}`", text.replace('_', "")));
     }
-    (format!("`{text}` is no number"), "numbers are `12`, `0.5`, `25%`, `10m`, `v1.31.4`; a name does not begin with a digit".to_owned())
+    (
+        format!("`{text}` is no number"),
+        "numbers are `12`, `0.5`, `25%`, `10m`, `v1.31.4`; a name does not begin with a digit".to_owned(),
+    )
 }
 
 /// `1.5h` and `30m1h` as they should be.

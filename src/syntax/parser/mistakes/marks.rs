@@ -66,7 +66,8 @@ pub(super) fn missing_result(spot: &Spot<'_>) -> Option<Mistake> {
 /// `x = 5` as a statement
 pub(super) fn assignment(spot: &Spot<'_>) -> Option<Mistake> {
     let name = spot.back(1);
-    let is_assignment = spot.word(spot.at) == "=" && !is_reserved(name) && spot.is_at_beginning(spot.at.checked_sub(1)?);
+    let is_assignment =
+        spot.word(spot.at) == "=" && !is_reserved(name) && spot.is_at_beginning(spot.at.checked_sub(1)?);
     is_assignment.then(|| {
         Mistake::new("E019", "a statement does not begin with a name and `=`")
             .at(spot.span(spot.at - 1).to(spot.here()), "")
@@ -78,7 +79,9 @@ pub(super) fn assignment(spot: &Spot<'_>) -> Option<Mistake> {
 pub(super) fn equals_for_comparison(spot: &Spot<'_>) -> Option<Mistake> {
     let is_meant = spot.word(spot.at) == "=" && spot.expects_operator();
     is_meant.then(|| {
-        Mistake::new("E011", "a comparison is written `==`, not `=`").at(spot.here(), "").help("write `==`")
+        Mistake::new("E011", "a comparison is written `==`, not `=`")
+            .at(spot.here(), "")
+            .help("write `==`")
             .doubled(spot, "==")
     })
 }
@@ -89,7 +92,8 @@ pub(super) fn bar(spot: &Spot<'_>) -> Option<Mistake> {
         return None;
     }
     if spot.expects_operator() {
-        let mistake = Mistake::new("E011", "there is no operator `|`").at(spot.here(), "").help("\"or\" is written `||`");
+        let mistake =
+            Mistake::new("E011", "there is no operator `|`").at(spot.here(), "").help("\"or\" is written `||`");
         return Some(mistake.doubled(spot, "||"));
     }
     (!spot.expects(Rule::bar)).then(|| {
@@ -188,7 +192,8 @@ pub(super) fn missing_operator(spot: &Spot<'_>) -> Option<Mistake> {
     is_same_line.then(|| {
         let (one, other) = (shortened(spot.word(second - 1)), shortened(spot.word(second)));
         let message = format!("nothing stands between `{one}` and `{other}`");
-        Mistake::new("E001", message).at(spot.span(second - 1).to(spot.span(second)), "an operator or a word is missing here")
+        Mistake::new("E001", message)
+            .at(spot.span(second - 1).to(spot.span(second)), "an operator or a word is missing here")
     })
 }
 

@@ -247,7 +247,8 @@ impl<'a> Spot<'a> {
 
     /// Whether the spot stands in a `${…}`, and then whether that is in backticks.
     fn string_around(&self) -> Option<bool> {
-        let mut around = self.layout.bracket.get(self.at.min(self.layout.bracket.len().checked_sub(1)?)).copied().flatten();
+        let mut around =
+            self.layout.bracket.get(self.at.min(self.layout.bracket.len().checked_sub(1)?)).copied().flatten();
         while let Some(opener) = around {
             around = self.layout.bracket[opener];
             if self.kind(opener) == Some(Kind::Open(Bracket::Interpolation)) {
@@ -271,7 +272,8 @@ impl<'a> Spot<'a> {
 
     /// Whether nothing more of the statement can come: another begins, its block ends, or the text does.
     fn is_over(&self) -> bool {
-        let is_next = matches!(self.bracket(self.at), None | Some(Bracket::Brace)) && self.draft.begins_statement(self.at);
+        let is_next =
+            matches!(self.bracket(self.at), None | Some(Bracket::Brace)) && self.draft.begins_statement(self.at);
         is_next || matches!(self.kind(self.at), None | Some(Kind::Close(Bracket::Brace)))
     }
 
@@ -331,7 +333,8 @@ fn nearest<'w>(word: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&
     let word = word.to_ascii_lowercase();
     let limit = if word.len() >= 6 { 2 } else { 1 };
     let distance = |candidate: &'w str| {
-        let is_stem = word.len() >= 4 && (candidate.starts_with(&word) || word.starts_with(candidate) && candidate.len() >= 4);
+        let is_stem =
+            word.len() >= 4 && (candidate.starts_with(&word) || word.starts_with(candidate) && candidate.len() >= 4);
         (if is_stem { 1 } else { strsim::damerau_levenshtein(&word, candidate) }, candidate)
     };
     let near = words.into_iter().filter(|candidate| *candidate != word).map(distance);

@@ -85,10 +85,7 @@ const ELSEWHERE: [(&[&str], &str); 12] = [
         &["def", "function", "func", "proc"],
         "a named expression is `fn name(a: int) -> int = …`, a named procedure `task name(a: node) { … }`",
     ),
-    (
-        &["import", "include", "require", "from"],
-        "a module is brought in by `use std::node` or `use \"./lib.sprag\"`",
-    ),
+    (&["import", "include", "require", "from"], "a module is brought in by `use std::node` or `use \"./lib.sprag\"`"),
     (&["run", "shell", "sh", "bash", "command", "kubectl"], "a command is run by `exec(\"…\")`"),
     (&["echo", "print", "println", "printf"], "a line is written by `log(\"…\")`"),
     (&["elif", "elsif", "elseif"], "write `else if … { … }`"),
@@ -213,9 +210,10 @@ pub(super) fn misspelt_clause(spot: &Spot<'_>) -> Option<Mistake> {
     let takes_clause = spot.expected.iter().any(|rule| names::is_word(*rule)) && !spot.in_list();
     let here = Some(spot.at).filter(|_| takes_clause);
     // `wait untill a`: read as a duration, and then a call.
-    let after_word = spot.suspect().and_then(|suspect| suspect.checked_sub(1)).filter(|index| {
-        index.checked_sub(1).is_some_and(|first| STATEMENT_WORDS.contains(&spot.word(first)))
-    });
+    let after_word = spot
+        .suspect()
+        .and_then(|suspect| suspect.checked_sub(1))
+        .filter(|index| index.checked_sub(1).is_some_and(|first| STATEMENT_WORDS.contains(&spot.word(first))));
     let index = [spot.suspect(), here, after_word].into_iter().flatten().find(is_meant)?;
     let word = spot.word(index);
     let mistake = Mistake::new("E017", format!("there is no clause `{word}`")).at(spot.span(index), "");
