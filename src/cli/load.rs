@@ -182,11 +182,10 @@ pub(super) fn plan_from(loaded: &Loaded, given: &Given, file: &Path) -> Result<G
 
 fn plan(loaded: &Loaded, given: &Given, facts: SharedFacts, cluster: ClusterInfo) -> Result<Graph, Failed> {
     let facts: Arc<dyn FactSource> = Arc::new(facts);
-    crate::plan::plan(&loaded.program, &loaded.sources, &loaded.name, given, &facts, cluster)
-        .map_err(|mistakes| {
-            let exit = exit_of(&mistakes);
-            Failed::diagnosed(mistakes, loaded.sources.clone(), exit)
-        })
+    crate::plan::plan(&loaded.program, &loaded.sources, &loaded.name, given, &facts, cluster).map_err(|mistakes| {
+        let exit = exit_of(&mistakes);
+        Failed::diagnosed(mistakes, loaded.sources.clone(), exit)
+    })
 }
 
 /// A parameter that its `where` refuses is a wrong argument as any other.
