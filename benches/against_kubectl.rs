@@ -48,7 +48,6 @@ enum Tool {
 struct Measured {
     wall: f64,
     critical: f64,
-    evicted: usize,
     moved_twice: usize,
     requests: f64,
     worst_second: usize,
@@ -266,7 +265,6 @@ fn judged(world: World, before: &BTreeSet<String>, audit: &[AuditEntry], seen: S
     Measured {
         wall: 0.0,
         critical: critical_path(world, &evicted),
-        evicted: evicted.len(),
         moved_twice: evicted.iter().filter(|entry| !before.contains(&entry.name)).count(),
         requests: per_pod.count() as f64 / evicted.len().max(1) as f64,
         worst_second: seconds.values().copied().max().unwrap_or(0),

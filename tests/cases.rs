@@ -1,9 +1,12 @@
 //! Cases as text: `tests/cases/**/*.md`.
 //!
 //! A case is prose with fenced blocks. Blocks that give something (`sprag`, with `file=lib.sprag` for a further file)
-//! make a scene; a block that expects something of the scene (`diagnostics`, `ast`, `console`) is compared with what comes out. A
-//! block that gives something after one that expects begins the next scene. `BLESS=1` writes what comes out into the file.
+//! make a scene; a block that expects something of the scene (`diagnostics`, with `reading` those of reading alone;
+//! `ast`; `console`) is compared with what comes out. A block that gives something after one that expects begins the
+//! next scene. `BLESS=1` writes what comes out into the file.
 
+#[path = "harness/checking.rs"]
+mod checking;
 #[path = "harness/console.rs"]
 mod console;
 #[path = "harness/markdown.rs"]
@@ -14,37 +17,21 @@ mod tree;
 use std::path::Path;
 
 use markdown::{Case, Fence};
-use sprag::diagnostic::{Diagnostic, render_text};
-use sprag::source::{FileId, SourceMap};
-use sprag::syntax::{self, ast::Ast};
+use sprag::diagnostic::render_text;
 
 /// What comes out for a block that expects something; `None` for one that gives something.
 fn outcome(expected: &Fence, scene: &[Fence]) -> Option<String> {
     match expected.kind.as_str() {
         "diagnostics" => {
-            let (sources, _, diagnostics) = parsed(scene);
+            let (sources, diagnostics) = checking::diagnostics(scene, expected.has("reading"));
             Some(render_text(&diagnostics, &sources, false))
         }
         "ast" => {
-            let (_, ast, _) = parsed(scene);
+            let (_, ast, _) = checking::read(scene);
             Some(tree::dump(&ast))
         }
         _ => None,
     }
-}
-
-/// Every `sprag` block of a scene, read; the diagnostics of all of them, the tree of the first.
-fn parsed(scene: &[Fence]) -> (SourceMap, Ast, Vec<Diagnostic>) {
-    let mut sources = SourceMap::default();
-    let mut first = None;
-    let mut diagnostics = Vec::new();
-    for fence in scene.iter().filter(|fence| fence.kind == "sprag") {
-        let file: FileId = sources.add(fence.value("file").unwrap_or("playbook.sprag"), None, fence.source());
-        let (ast, found) = syntax::parse(&sources, file);
-        first.get_or_insert(ast);
-        diagnostics.extend(found);
-    }
-    (sources, first.unwrap_or_default(), diagnostics)
 }
 
 fn case(path: &Path, text: String) -> datatest_stable::Result<()> {

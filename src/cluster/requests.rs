@@ -148,7 +148,7 @@ struct PageMeta {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Names {
-    items: Vec<Named>,
+    items: Option<Vec<Named>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -206,7 +206,7 @@ impl Requests {
     pub async fn list_names(&self, path: &str) -> Result<Vec<Meta>, RequestError> {
         let call = Call { method: Method::GET, path, content: "", body: Vec::new(), accept: NAMES_ONLY };
         let list: Names = read(&self.call(&call).await?)?;
-        Ok(list.items.into_iter().map(|item| item.metadata).collect())
+        Ok(list.items.unwrap_or_default().into_iter().map(|item| item.metadata).collect())
     }
 
     async fn pages(&self, path: &str) -> Result<Listed, RequestError> {

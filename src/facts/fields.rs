@@ -116,6 +116,8 @@ impl Facts {
     }
 
     fn cluster_field(&self, field: &str, reads: &mut Reads) -> Result<Option<Value>, Unknown> {
+        // The server's version is noted with what the run itself knows: there is one of each.
+        reads.note(ReadKey::Run);
         let lowest = |versions: &[Version]| versions.iter().min().cloned();
         Ok(match field {
             "version" => Some(Value::Version(

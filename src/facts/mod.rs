@@ -12,7 +12,7 @@ mod confirm;
 mod fields;
 pub mod objects;
 pub mod reads;
-mod resource;
+pub(crate) mod resource;
 mod tables;
 mod watch;
 
@@ -29,7 +29,6 @@ use crate::expr::FactSource;
 use reads::{ReadKey, Reads, Unknown};
 use tables::RunFacts;
 
-pub(crate) use fields::reason;
 pub use resource::Resource;
 pub use tables::{Facts, OWN_LABEL, SILENT_AFTER};
 pub use watch::{Watched, watch};

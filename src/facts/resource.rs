@@ -2,6 +2,8 @@
 
 use crate::catalog::types::Kind;
 
+use super::Needs;
+
 /// One resource that is listed and watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
@@ -118,6 +120,24 @@ impl Resource {
             Kind::Event => &[Self::Events],
             Kind::Webhook => &[Self::ValidatingWebhooks, Self::MutatingWebhooks],
             Kind::Cluster | Kind::Outcome => &[],
+        }
+    }
+
+    /// Whether a cluster can be worked on without it: what reads it is unknown then.
+    pub(super) fn is_optional(self) -> bool {
+        matches!(
+            self,
+            Self::Jobs | Self::Events | Self::Leases | Self::ValidatingWebhooks | Self::MutatingWebhooks
+        )
+    }
+
+    /// Whether it is watched for these needs.
+    pub(super) fn is_needed(self, needs: Needs) -> bool {
+        match self {
+            Self::Jobs => needs.jobs,
+            Self::Events => needs.events,
+            Self::ValidatingWebhooks | Self::MutatingWebhooks => needs.webhooks,
+            _ => true,
         }
     }
 

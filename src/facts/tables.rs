@@ -241,6 +241,15 @@ impl Facts {
         self.heard.values().filter(|heard| heard.at.is_some()).find_map(|heard| heard.refused.as_deref())
     }
 
+    /// The API server's version, as it says it.
+    pub(super) fn set_server(&mut self, version: &str) {
+        let versions: Vec<Version> = version.parse().into_iter().collect();
+        if versions != self.api_versions {
+            self.api_versions = versions;
+            self.versions.run = self.versions.next();
+        }
+    }
+
     pub(super) fn set_now(&mut self, now: i64) {
         self.now = now.max(self.now);
         self.look_at_silence();

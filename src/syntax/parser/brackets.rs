@@ -163,7 +163,9 @@ fn mend_unclosed(draft: &mut Draft, tokens: &[Token], opener: usize, before: usi
     draft.tell(error);
     let end = tokens.get(before).map_or(draft.text().len(), |next| next.start);
     if bracket != Bracket::Brace {
-        draft.silence(tokens[opener].start..end);
+        // Where there is no room for a closer, what closes the brackets around is what is wrong next.
+        let is_closer = tokens.get(before).is_some_and(|next| matches!(next.kind, Kind::Close(_)));
+        draft.silence(tokens[opener].start..end + usize::from(is_closer));
     }
     let last = tokens[..before].last().map_or(0, |last| last.end);
     // Closers that were put there before take the first blanks.

@@ -23,7 +23,9 @@ pub(super) struct Draft {
     line_starts: Vec<usize>,
     tokens: Vec<Token>,
     /// Ranges of the piece in which nothing more is said: what is wrong there follows from what was said already.
-    pub(super) silenced: Vec<Range<usize>>,
+    silenced: Vec<Range<usize>>,
+    /// Ranges of the piece in which the tree has nothing to say: something of the statement was taken away.
+    halved: Vec<Range<usize>>,
     pub(super) told: Vec<Diagnostic>,
 }
 
@@ -37,6 +39,7 @@ impl Draft {
             line_starts: line_starts(text),
             tokens: Vec::new(),
             silenced: Vec::new(),
+            halved: Vec::new(),
             told: Vec::new(),
         };
         draft.rescan();
@@ -58,6 +61,7 @@ impl Draft {
             line_starts: self.line_starts.iter().filter_map(|at| at.checked_sub(range.start)).collect(),
             tokens: Vec::new(),
             silenced: self.silenced.iter().filter_map(shift).collect(),
+            halved: self.halved.iter().filter_map(shift).collect(),
             told: std::mem::take(&mut self.told),
         };
         piece.rescan();
@@ -111,6 +115,15 @@ impl Draft {
         self.silenced.push(range);
     }
 
+    pub(super) fn halve(&mut self, range: Range<usize>) {
+        self.halved.push(range);
+    }
+
+    /// Where the tree has nothing to say.
+    pub(super) fn silent_to_tree(&self) -> Vec<Range<usize>> {
+        self.silenced.iter().chain(&self.halved).cloned().collect()
+    }
+
     /// Puts blanks in the place of a range; line ends stay.
     pub(super) fn blank(&mut self, range: Range<usize>) {
         let blanks: String =
@@ -154,7 +167,7 @@ impl Draft {
         let Some(token) = self.tokens.get(index) else { return false };
         let word = self.word(index);
         let follows = self.word(index + 1);
-        let is_name = matches!(follows, ":" | "=" | "|" | "," | ")" | ".");
+        let is_name = matches!(follows, ":" | "=" | "," | ")" | ".");
         if token.kind != Kind::Word || !STATEMENT_WORDS.contains(&word) || is_name {
             return false;
         }

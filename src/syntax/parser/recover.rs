@@ -81,7 +81,8 @@ fn read_piece(draft: &mut Draft, after: &str, statements: &mut Statements) {
 fn build(draft: &Draft, statements: &mut Statements) -> Result<Vec<Diagnostic>, Failure> {
     let rule = if draft.base == 0 { Rule::playbook } else { Rule::remainder };
     let root = first_pair(rule, draft.text())?;
-    let piece = Piece { base: draft.base, text: draft.text(), tokens: draft.tokens(), silenced: &draft.silenced };
+    let silenced = draft.silent_to_tree();
+    let piece = Piece { base: draft.base, text: draft.text(), tokens: draft.tokens(), silenced: &silenced };
     let mut builder = Builder::new(draft.file, draft.length, piece);
     builder.file(root, statements);
     Ok(builder.diagnostics)
@@ -127,15 +128,16 @@ fn mend(draft: &mut Draft, failure: &Failure, after: &str, hurt: &mut Vec<Hurt>)
         }
         None => Then::PastStatement,
     };
+    let from = if let Then::PastClauseOf(index) = then { index } else { at };
     let then = match then {
         Then::Mended(edits) if apply(draft, &edits) => return,
         Then::Mended(_) => Then::PastClause,
         other => other,
     };
-    silence_own(draft, &layout, &statement);
+    halve(draft, &layout, &statement);
     let blanked = match then {
         Then::PastStatement => None,
-        _ => blank_clause(draft, &layout, &statement, at),
+        _ => blank_clause(draft, &layout, &statement, from),
     };
     match blanked {
         // A clause after the other, but not for ever: what is not told is not worth another round.
@@ -160,10 +162,10 @@ fn apply(draft: &mut Draft, edits: &[(Range<usize>, String)]) -> bool {
 }
 
 /// What the tree would say about a statement that is only half there is not said.
-fn silence_own(draft: &mut Draft, layout: &Layout, statement: &Range<usize>) {
+fn halve(draft: &mut Draft, layout: &Layout, statement: &Range<usize>) {
     for run in layout.own_runs(statement) {
         let range = draft.tokens()[run.start].start..draft.tokens()[run.end - 1].end;
-        draft.silence(range);
+        draft.halve(range);
     }
 }
 
@@ -185,7 +187,9 @@ fn blank_clause(draft: &mut Draft, layout: &Layout, statement: &Range<usize>, at
         return (to > from).then_some(to);
     }
     let is_end = |index: &usize| {
-        let is_clause = tokens[*index].kind == Kind::Word && CLAUSE_WORDS.contains(&draft.word(*index));
+        let is_beside = layout.bracket[*index] == layout.bracket[at] && tokens[*index].kind == Kind::Word;
+        let is_misspelt = tokens[*index].first && mistakes::is_nearly_clause(draft.word(*index));
+        let is_clause = is_beside && (CLAUSE_WORDS.contains(&draft.word(*index)) || is_misspelt);
         tokens[*index].kind == Kind::Open(Bracket::Brace) || is_clause && *index > at
     };
     let end = (at..statement.end).find(is_end).unwrap_or(statement.end);

@@ -206,14 +206,14 @@ fn number_words(text: &str) -> (String, String) {
         let message = format!("`{text}` is no version");
         return (message, "a version is `v1.31`, `v1.31.4`, or with a vendor's suffix `v1.31.4-gke.1005`".to_owned());
     }
+    if let Some(short) = duration_unit(unit) {
+        return (format!("`{text}` is no duration"), format!("write {}", in_units(number, short)));
+    }
     if let Some(written) = duration_rewritten(text) {
         return (
             format!("`{text}` is no duration"),
             format!("write `{written}`: whole numbers, the largest unit first"),
         );
-    }
-    if let Some(short) = duration_unit(unit) {
-        return (format!("`{text}` is no duration"), format!("write {}", in_units(number, short)));
     }
     if let Some(bytes) = quantity(number, unit) {
         return (format!("`{text}` is no number"), format!("quantities are written in full: `{bytes}`"));
@@ -243,8 +243,8 @@ fn duration_rewritten(text: &str) -> Option<String> {
     }
     let unit_at = text.rfind(|char: char| char.is_ascii_digit())? + 1;
     let (number, unit) = text.split_at(unit_at);
-    let short = duration_unit(unit)?.1;
-    let millis = number.parse::<f64>().ok()? * duration_sum(&[(1, short)])? as f64;
+    let (times, short) = duration_unit(unit)?;
+    let millis = number.parse::<f64>().ok()? * times as f64 * duration_sum(&[(1, short)])? as f64;
     (millis.fract() == 0.0 && millis.abs() < 1e15).then(|| duration_text(millis as i64))
 }
 

@@ -161,7 +161,8 @@ pub(super) fn braces_in_expression(spot: &Spot<'_>) -> Option<Mistake> {
 /// `assert a { … }`
 pub(super) fn block_of_nothing(spot: &Spot<'_>) -> Option<Mistake> {
     let takes_block = spot.expects(Rule::open_brace) || spot.expects(Rule::block);
-    let is_block = spot.kind(spot.at) == Some(Kind::Open(Bracket::Brace)) && !takes_block;
+    let has_block = matches!(spot.statement_word(), "rollout" | "group" | "parallel" | "if" | "task");
+    let is_block = spot.kind(spot.at) == Some(Kind::Open(Bracket::Brace)) && !takes_block && !has_block;
     (is_block && (spot.expects_operator() || spot.expects(Rule::statement))).then(|| {
         let word = spot.statement_word();
         let name = if is_reserved(word) { format!("`{word}`") } else { "a call".to_owned() };

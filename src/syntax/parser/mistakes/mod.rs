@@ -29,6 +29,8 @@ pub(super) enum Then {
     Mended(Vec<(Range<usize>, String)>),
     /// Behind the clause, or what else stands around the spot.
     PastClause,
+    /// Behind the clause that begins with that token.
+    PastClauseOf(usize),
     /// Without the statement, but with what stands in its blocks.
     PastStatement,
 }
@@ -55,6 +57,12 @@ impl Mistake {
             Then::Mended(edits) => edits.push(edit),
             _ => self.then = Then::Mended(vec![edit]),
         }
+        self
+    }
+
+    /// Leaves out what begins with a token, up to the next clause.
+    fn past_clause_of(mut self, index: usize) -> Self {
+        self.then = Then::PastClauseOf(index);
         self
     }
 
@@ -209,7 +217,9 @@ impl<'a> Spot<'a> {
 
     /// Whether an operand may end right before a token.
     fn follows_operand(&self, index: usize) -> bool {
-        index > 0 && self.token(index - 1).is_some_and(Token::ends_operand)
+        let Some(before) = index.checked_sub(1) else { return false };
+        let is_keyword = is_reserved(self.word(before)) && !matches!(self.word(before), "true" | "false" | "none");
+        self.token(before).is_some_and(Token::ends_operand) && !is_keyword
     }
 
     /// Whether an operand may begin with a token.
@@ -291,6 +301,10 @@ impl<'a> Spot<'a> {
     fn wanted(&self) -> Option<String> {
         const MANY: usize = 4;
         let mut names: Vec<_> = self.expected.iter().filter_map(|rule| names::name(*rule)).collect();
+        // Behind the element of a `rollout` it is no operator.
+        if self.expects(Rule::kw_in) && !self.expects_operator() {
+            names.iter_mut().filter(|name| *name == names::OPERATOR).for_each(|name| *name = "`in`".into());
+        }
         names.sort_by_key(|name| (name.starts_with('`'), name.clone()));
         names.dedup();
         let has = |name: &str| names.iter().any(|other| other == name);
@@ -344,6 +358,11 @@ fn nearest<'w>(word: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&
 /// The nearest word that begins a statement.
 fn nearest_statement(word: &str) -> Option<&'static str> {
     nearest(word, STATEMENT_WORDS)
+}
+
+/// Whether a word looks like one of a clause and is none.
+pub(super) fn is_nearly_clause(word: &str) -> bool {
+    nearest_clause(word).is_some()
 }
 
 /// The nearest word of a clause.

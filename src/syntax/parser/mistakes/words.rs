@@ -133,7 +133,9 @@ pub(super) fn call_without_parentheses(spot: &Spot<'_>) -> Option<Mistake> {
     let mistake = mistake.at(spot.span(first).to(spot.span(at)), "").past_statement();
     let on_line = spot.begins_operand(spot.at) && spot.token(spot.at).is_some_and(|token| !token.first);
     if !on_line {
-        return Some(mistake.help(format!("write `{path}(…)`")));
+        // What stands here is the next statement already.
+        let range = spot.range(first).start..spot.range(at).end;
+        return Some(mistake.help(format!("write `{path}(…)`")).blank(range));
     }
     let operands = spot.range(spot.at).start..spot.range(last_operand(spot)).end;
     let mistake = mistake.help(format!("write `{path}({})`", shortened(&spot.draft.text()[operands.clone()])));
@@ -214,10 +216,19 @@ pub(super) fn misspelt_clause(spot: &Spot<'_>) -> Option<Mistake> {
         .suspect()
         .and_then(|suspect| suspect.checked_sub(1))
         .filter(|index| index.checked_sub(1).is_some_and(|first| STATEMENT_WORDS.contains(&spot.word(first))));
-    let index = [spot.suspect(), here, after_word].into_iter().flatten().find(is_meant)?;
+    // `} beetween {`: what stands before it may have been read already.
+    let before_block = spot.at.checked_sub(1).filter(|index| {
+        spot.word(spot.at) == "{" && matches!(nearest_clause(spot.word(*index)), Some("between" | "finally"))
+    });
+    let index = [spot.suspect(), here, after_word, before_block].into_iter().flatten().find(is_meant)?;
     let word = spot.word(index);
     let mistake = Mistake::new("E017", format!("there is no clause `{word}`")).at(spot.span(index), "");
-    Some(mistake.help(format!("did you mean `{}`?", nearest_clause(word)?)))
+    let mistake = mistake.help(format!("did you mean `{}`?", nearest_clause(word)?));
+    Some(if after_word == Some(index) || before_block == Some(index) {
+        mistake.past_statement()
+    } else {
+        mistake.past_clause_of(index)
+    })
 }
 
 pub(super) fn else_without_if(spot: &Spot<'_>) -> Option<Mistake> {
