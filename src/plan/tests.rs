@@ -301,7 +301,7 @@ fn a_graph_comes_back_from_its_json() {
     let graph = planned(
         "use \"./lib.sprag\"\nassert cluster.version >= v1.36\nrollout n in nodes batches [1] { lib::upgrade(n) } between { wait 1s }",
     );
-    assert_eq!(graph.seen.asserts["assert"], true);
+    assert!(graph.seen.asserts["assert"]);
     let back: Graph = serde_json::from_str(&json(&graph)).unwrap();
     assert_eq!(back, graph);
 }

@@ -50,7 +50,7 @@ fn demo() -> testbed::Result<ExitCode> {
         "--set=pool=workers".into(),
     ];
     let sprag = |command: &str, more: &[OsString]| {
-        println!("\n$ sprag {command} {} --set target=v1.37.2", "playbooks/kubelet-in-place.sprag");
+        println!("\n$ sprag {command} playbooks/kubelet-in-place.sprag --set target=v1.37.2");
         sprag::cli::main(
             ["sprag".into(), command.into()].into_iter().chain(given.iter().cloned()).chain(more.iter().cloned()),
         )

@@ -2,7 +2,7 @@
 
 use crate::testbed::{Lab, Result};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -29,11 +29,6 @@ impl Sprag {
     /// An empty folder, and the rights of an administrator.
     pub fn new(lab: &Arc<Lab>) -> Result<Self> {
         Ok(Self { folder: TempDir::new()?, lab: lab.clone(), kubeconfig: lab.kubeconfig() })
-    }
-
-    /// The folder.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// With another login.
