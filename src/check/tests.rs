@@ -16,7 +16,9 @@ struct Library;
 impl Modules for Library {
     fn read(&mut self, path: &Path) -> Result<Vec<u8>, String> {
         match path.to_str() {
-            Some("lib.sprag") => Ok(b"let least = 3\nfn twice(n: int) -> int = n * 2\ntask close(n: node) { cordon(n) }\n".to_vec()),
+            Some("lib.sprag") => {
+                Ok(b"let least = 3\nfn twice(n: int) -> int = n * 2\ntask close(n: node) { cordon(n) }\n".to_vec())
+            }
             Some("circle.sprag") => Ok(b"use \"circle.sprag\"\nuse \"playbook.sprag\"\n".to_vec()),
             _ => Err("no such file".to_owned()),
         }
@@ -54,8 +56,10 @@ fn hold(text: &str) {
 
 fn playbooks() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks");
-    let mut texts: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    let mut texts: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
     texts.sort();
     texts
 }
@@ -70,8 +74,10 @@ fn table() -> BTreeSet<&'static str> {
 #[test]
 fn every_code_has_a_case() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/check");
-    let cases: String =
-        std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    let cases: String = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
     let missing: Vec<_> = table().into_iter().filter(|code| !cases.contains(&format!("[{code}]: "))).collect();
     assert_eq!(missing, [] as [&str; 0]);
 }
@@ -92,7 +98,9 @@ fn every_code_that_is_told_is_in_the_table() {
 
 #[test]
 fn a_long_playbook_is_checked_soon() {
-    let line = |n: usize| format!("let a{n} = nodes.filter(|n| n.ready && n.kubelet < v1.31.4 && n.zone != none).len() + {n}\n");
+    let line = |n: usize| {
+        format!("let a{n} = nodes.filter(|n| n.ready && n.kubelet < v1.31.4 && n.zone != none).len() + {n}\n")
+    };
     let text: String = (0..5_000).map(line).collect();
     assert_eq!(checked(&text).1.diagnostics, []);
 }
@@ -115,11 +123,72 @@ fn what_is_deep_is_refused_or_checked() {
 
 /// Words that change what a playbook means.
 const WORDS: &[&str] = &[
-    "nodes", "pods", "workloads", "workloads.regressed", "cluster", "node", "n", "target", "pool", "old", "none", "true", "5m",
-    "10%", "v1.31", "1", "0.5", "\"a\"", "\"${node}\"", "[1]", "[]", "nodes.first()", "n.pods", "n.labels", "n.labels[\"a\"]",
-    "n.raw.a.b", "now()", "start", "prom(\"a\")", "filter", "map", "first", "min", "sum", "kubelet", "ready", "name", "zone",
-    "allocatable", "drain", "cordon", "exec", "log", "label", "record", "let", "|x| x", "x", "lib::least", "lib::twice(1)",
-    "(", ")", "==", "<", "+", "??", "in", "&&", "-", "string", "int", "secret", "list<node>", "node?", "version", "outcome",
+    "nodes",
+    "pods",
+    "workloads",
+    "workloads.regressed",
+    "cluster",
+    "node",
+    "n",
+    "target",
+    "pool",
+    "old",
+    "none",
+    "true",
+    "5m",
+    "10%",
+    "v1.31",
+    "1",
+    "0.5",
+    "\"a\"",
+    "\"${node}\"",
+    "[1]",
+    "[]",
+    "nodes.first()",
+    "n.pods",
+    "n.labels",
+    "n.labels[\"a\"]",
+    "n.raw.a.b",
+    "now()",
+    "start",
+    "prom(\"a\")",
+    "filter",
+    "map",
+    "first",
+    "min",
+    "sum",
+    "kubelet",
+    "ready",
+    "name",
+    "zone",
+    "allocatable",
+    "drain",
+    "cordon",
+    "exec",
+    "log",
+    "label",
+    "record",
+    "let",
+    "|x| x",
+    "x",
+    "lib::least",
+    "lib::twice(1)",
+    "(",
+    ")",
+    "==",
+    "<",
+    "+",
+    "??",
+    "in",
+    "&&",
+    "-",
+    "string",
+    "int",
+    "secret",
+    "list<node>",
+    "node?",
+    "version",
+    "outcome",
 ];
 
 /// A playbook in which some words are others.
@@ -155,10 +224,30 @@ fn expression() -> impl Strategy<Value = String> {
     leaf.prop_recursive(5, 40, 3, |inner| {
         let operator = prop::sample::select(&["==", "!=", "<", ">=", "+", "-", "*", "/", "??", "&&", "||", "in"][..]);
         let method = prop::sample::select(
-            &["filter", "map", "all", "any", "count", "len", "is_empty", "first", "sort_by", "min", "max", "sum", "unique",
-                "contains", "split", "trim", "as_int", "as_list", "starts_with"][..],
+            &[
+                "filter",
+                "map",
+                "all",
+                "any",
+                "count",
+                "len",
+                "is_empty",
+                "first",
+                "sort_by",
+                "min",
+                "max",
+                "sum",
+                "unique",
+                "contains",
+                "split",
+                "trim",
+                "as_int",
+                "as_list",
+                "starts_with",
+            ][..],
         );
-        let field = prop::sample::select(&["name", "ready", "pods", "labels", "kubelet", "zone", "raw", "patch", "code"][..]);
+        let field =
+            prop::sample::select(&["name", "ready", "pods", "labels", "kubelet", "zone", "raw", "patch", "code"][..]);
         prop_oneof![
             (inner.clone(), operator, inner.clone()).prop_map(|(a, op, b)| format!("({a} {op} {b})")),
             (inner.clone(), method.clone()).prop_map(|(of, name)| format!("{of}.{name}()")),
