@@ -146,10 +146,10 @@ impl<'a> Checker<'a> {
 
     /// A call in an expression.
     pub(super) fn call(&mut self, call: &'a Call) -> Typed {
-        if call.path.module.is_none() {
-            if let Some(decl) = function(&call.path.name.name) {
-                return self.call_builtin(decl, call);
-            }
+        if call.path.module.is_none()
+            && let Some(decl) = function(&call.path.name.name)
+        {
+            return self.call_builtin(decl, call);
         }
         match self.find_fn(&call.path) {
             Found::Here(unit, function) => self.call_fn(unit, function, call),

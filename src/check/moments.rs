@@ -142,10 +142,10 @@ impl Checker<'_> {
     fn demand_early(&mut self, typed: &Typed, demand: Demand) {
         let mut formals = Vec::new();
         each(typed, Spot { chain: typed.span, call: None }, &mut |part, _| {
-            if let Node::Name(name) = &part.node {
-                if let Some(What::Formal(index)) = self.seen(name).map(|binding| binding.what) {
-                    formals.push(index);
-                }
+            if let Node::Name(name) = &part.node
+                && let Some(What::Formal(index)) = self.seen(name).map(|binding| binding.what)
+            {
+                formals.push(index);
             }
         });
         if let Some(task) = &mut self.frame.task {

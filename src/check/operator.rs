@@ -183,11 +183,11 @@ impl<'a> Checker<'a> {
     /// What would make two sides go together.
     fn hint_for(&self, left: &Typed, right: &Typed) -> Option<String> {
         for (this, other) in [(left, right), (right, left)] {
-            if let Type::List(item) = this.ty.required() {
-                if is_comparable(item, &other.ty) {
-                    let (list, item) = (self.text(this.span), self.text(other.span));
-                    return Some(format!("whether it is one of them is `{item} in {list}`"));
-                }
+            if let Type::List(item) = this.ty.required()
+                && is_comparable(item, &other.ty)
+            {
+                let (list, item) = (self.text(this.span), self.text(other.span));
+                return Some(format!("whether it is one of them is `{item} in {list}`"));
             }
         }
         let is_literal = |side: &Typed| matches!(side.node, Node::Literal(_));

@@ -344,10 +344,10 @@ impl<'a> Checker<'a> {
     }
 
     fn record(&mut self, name: &'a Ident, value: &'a Expr, modifiers: &'a Modifiers) -> Option<program::StatementKind> {
-        if let ExprKind::Call(call) = &value.kind {
-            if let Some(decl) = self.action_of(call) {
-                return self.record_action(name, decl, call, modifiers);
-            }
+        if let ExprKind::Call(call) = &value.kind
+            && let Some(decl) = self.action_of(call)
+        {
+            return self.record_action(name, decl, call, modifiers);
         }
         self.refuse_modifiers(modifiers, "a recorded value", &["as"]);
         self.begin();

@@ -266,7 +266,10 @@ fn mutated() -> impl Strategy<Value = String> {
             match kind {
                 0 => text.replace_range(start..end, ""),
                 1 => text.insert_str(start, piece),
-                _ => text.insert_str(end, &text[start..end].to_owned()),
+                _ => {
+                    let again = text[start..end].to_owned();
+                    text.insert_str(end, &again);
+                }
             }
         }
         text
