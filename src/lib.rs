@@ -28,7 +28,7 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | [`source`], [`diagnostic`] | files, spans, places; mistakes as values |
+//! | [`source`], [`diagnostic`], [`digest`] | files, spans, places; mistakes as values; SHA-256 |
 //! | [`syntax`] | text → Ast; `grammar/sprag.pest` is the only definition of the surface |
 //! | [`catalog`] | what the language knows: types, facts and fields, functions, actions |
 //! | [`check`] | Ast → Program: names, types, moments |
@@ -62,6 +62,7 @@ pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod diagnostic;
+pub mod digest;
 pub mod engine;
 pub mod expr;
 pub mod facts;

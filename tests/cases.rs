@@ -2,11 +2,13 @@
 //!
 //! A case is prose with fenced blocks. Blocks that give something (`sprag`, with `file=lib.sprag` for a further file)
 //! make a scene; a block that expects something of the scene (`diagnostics`, with `reading` those of reading alone;
-//! `ast`) is compared with what comes out. A block that gives something after one that expects begins the next scene.
-//! `BLESS=1` writes what comes out into the file.
+//! `ast`; `console`) is compared with what comes out. A block that gives something after one that expects begins the
+//! next scene. `BLESS=1` writes what comes out into the file.
 
 #[path = "harness/checking.rs"]
 mod checking;
+#[path = "harness/console.rs"]
+mod console;
 #[path = "harness/markdown.rs"]
 mod markdown;
 #[path = "harness/tree.rs"]
@@ -39,7 +41,11 @@ fn case(path: &Path, text: String) -> datatest_stable::Result<()> {
     let mut differences = String::new();
     for index in 0..case.fences.len() {
         let fence = case.fences[index].clone();
-        match outcome(&fence, &scene) {
+        let actual = match fence.kind.as_str() {
+            "console" => Some(console::outcome(&fence, &scene)?),
+            _ => outcome(&fence, &scene),
+        };
+        match actual {
             Some(actual) => {
                 ends = true;
                 if actual.trim_end() != fence.text.trim_end() {

@@ -46,10 +46,10 @@ pub(super) async fn exec(args: &Args, context: &StepContext) -> Read<Attempt> {
     let mut running = Running::let_go(held, context);
     context.waiting(vec![format!("`{name}` runs")]);
     let cut = tokio::select! {
-        end = running.to_end(context) => return Ok(judged(&name, &allow, end, &running, context)),
+        end = running.end(context) => return Ok(judged(&name, &allow, end, &running, context)),
         cut = cut_off(&name, context) => cut,
     };
-    end_group(&process, context, async { drop(running.to_end(context).await) }).await;
+    end_group(&process, context, async { drop(running.end(context).await) }).await;
     Ok(match cut {
         Cut::Late => {
             let failure = Failure::new("E542", format!("`{name}` was ended: its `timeout` is over"));
@@ -79,7 +79,10 @@ async fn join(process: &Process, context: &StepContext) -> Attempt {
     let pid = process.pid;
     match commands.is_alive(process) {
         None => {
-            return Attempt::InDoubt(format!("the command was started on `{}` as process {pid} and may have run", process.host));
+            return Attempt::InDoubt(format!(
+                "the command was started on `{}` as process {pid} and may have run",
+                process.host
+            ));
         }
         Some(false) => return Attempt::InDoubt(format!("the command may have run: its process {pid} is gone")),
         Some(true) => {}
@@ -161,7 +164,7 @@ impl Running {
     }
 
     /// Shows lines until the command has ended. Dropped and called again, it goes on.
-    async fn to_end(&mut self, context: &StepContext) -> Result<CommandEnd, String> {
+    async fn end(&mut self, context: &StepContext) -> Result<CommandEnd, String> {
         loop {
             tokio::select! {
                 biased;

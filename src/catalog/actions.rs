@@ -101,14 +101,7 @@ const fn required(name: &'static str, ty: fn() -> Type) -> ParamDecl {
 }
 
 const fn named(name: &'static str, ty: fn() -> Type, default: &'static str) -> ParamDecl {
-    ParamDecl {
-        name,
-        ty: ParamType::Value(ty),
-        default: Some(default),
-        positional: false,
-        secret: false,
-        later: false,
-    }
+    ParamDecl { name, ty: ParamType::Value(ty), default: Some(default), positional: false, secret: false, later: false }
 }
 
 const fn choice(name: &'static str, choices: &'static [&'static str], default: &'static str) -> ParamDecl {
@@ -191,7 +184,10 @@ pub const ACTIONS: &[ActionDecl] = &[
         params: &[
             node(),
             named("grace", || Type::Duration.optional(), ""),
-            later(of_type(choice("emptydir", &["refuse", "delete"], "refuse"), ParamType::ChoiceOrClosure(&["refuse", "delete"]))),
+            later(of_type(
+                choice("emptydir", &["refuse", "delete"], "refuse"),
+                ParamType::ChoiceOrClosure(&["refuse", "delete"]),
+            )),
             choice("orphans", &["refuse", "delete"], "refuse"),
             later(choice("jobs", &["evict", "finish"], "evict")),
             later(choice("unbudgeted", &["stagger", "together"], "stagger")),
@@ -220,13 +216,24 @@ pub const ACTIONS: &[ActionDecl] = &[
     ActionDecl {
         name: "taint",
         doc: "sets a node's taint of that key and effect",
-        params: &[node(), required("key", string), named("value", string, "\"\""), choice("effect", EFFECTS, "NoSchedule"), timeout("10m")],
+        params: &[
+            node(),
+            required("key", string),
+            named("value", string, "\"\""),
+            choice("effect", EFFECTS, "NoSchedule"),
+            timeout("10m"),
+        ],
         ..BASE
     },
     ActionDecl {
         name: "untaint",
         doc: "removes a node's taints of that key, of every effect where none is said",
-        params: &[node(), required("key", string), of_type(named("effect", string, ""), ParamType::Choice(EFFECTS)), timeout("10m")],
+        params: &[
+            node(),
+            required("key", string),
+            of_type(named("effect", string, ""), ParamType::Choice(EFFECTS)),
+            timeout("10m"),
+        ],
         class: Class::Neutral,
         ..BASE
     },
@@ -282,7 +289,11 @@ pub const ACTIONS: &[ActionDecl] = &[
     ActionDecl {
         name: "evict",
         doc: "evicts one pod",
-        params: &[required("pod", || Type::Object(Kind::Pod)), named("grace", || Type::Duration.optional(), ""), timeout("10m")],
+        params: &[
+            required("pod", || Type::Object(Kind::Pod)),
+            named("grace", || Type::Duration.optional(), ""),
+            timeout("10m"),
+        ],
         class: Class::Neutral,
         rules: &[("", "pods", &["get"]), ("", "pods/eviction", &["create"])],
         estimate: 30_000,
@@ -295,7 +306,11 @@ pub const ACTIONS: &[ActionDecl] = &[
         params: &[required("workload", || Type::Object(Kind::Workload)), timeout("10m")],
         class: Class::Commit,
         interrupt: Interrupt::Never,
-        rules: &[("apps", "deployments", &["get", "patch"]), ("apps", "statefulsets", &["get", "patch"]), ("apps", "daemonsets", &["get", "patch"])],
+        rules: &[
+            ("apps", "deployments", &["get", "patch"]),
+            ("apps", "statefulsets", &["get", "patch"]),
+            ("apps", "daemonsets", &["get", "patch"]),
+        ],
         estimate: 5_000,
         later: true,
         ..BASE
@@ -303,7 +318,11 @@ pub const ACTIONS: &[ActionDecl] = &[
     ActionDecl {
         name: "scale",
         doc: "sets how many replicas a workload is to have",
-        params: &[required("workload", || Type::Object(Kind::Workload)), required("replicas", || Type::Int), timeout("10m")],
+        params: &[
+            required("workload", || Type::Object(Kind::Workload)),
+            required("replicas", || Type::Int),
+            timeout("10m"),
+        ],
         rules: &[("apps", "deployments/scale", &["get", "patch"]), ("apps", "statefulsets/scale", &["get", "patch"])],
         later: true,
         ..BASE
@@ -341,7 +360,12 @@ pub const ACTIONS: &[ActionDecl] = &[
     ActionDecl {
         name: "notify",
         doc: "tells people through a webhook",
-        params: &[required("text", string), named("to", || Type::String.optional(), ""), secret(named("headers", texts, "[]")), timeout("10m")],
+        params: &[
+            required("text", string),
+            named("to", || Type::String.optional(), ""),
+            secret(named("headers", texts, "[]")),
+            timeout("10m"),
+        ],
         class: Class::Neutral,
         rules: &[],
         later: true,

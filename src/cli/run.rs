@@ -1,11 +1,11 @@
 //! `sprag run` and `sprag resume`: the same driver, with an empty journal or one that is folded first.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::cluster::Connection;
@@ -14,7 +14,7 @@ use crate::engine::event::{Event, HaltReason, RunOutcome};
 use crate::engine::observe::Observer;
 use crate::engine::state::{Phase, RunState};
 use crate::engine::{Ending, Run, Settings, drive};
-use crate::journal::{CrashPoint, Header, Holder, Journal, JournalError, Opened, RunDir, RunsDir, StoreHandle};
+use crate::journal::{CrashPoint, Header, Holder, Journal, Opened, Record, RunDir, RunsDir, StoreHandle};
 use crate::outside::Outside;
 use crate::plan::graph::Graph;
 use crate::report::{JsonLines, Lines, Terminal, render_resumed, render_summary};
@@ -23,11 +23,11 @@ use super::load::{self, Loaded};
 use super::login::LoginArgs;
 use super::output::{Format, Output};
 use super::params::ParameterArgs;
-use super::{Exit, Failed};
+use super::{Exit, Failed, block_on, runs};
 
 /// Carries a playbook out.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// The playbook
     file: PathBuf,
     #[command(flatten)]
@@ -36,14 +36,11 @@ pub struct RunArgs {
     login: LoginArgs,
     #[command(flatten)]
     drive: DriveArgs,
-    /// Halt when what is there differs from what was planned
-    #[arg(long)]
-    exact: bool,
 }
 
 /// Goes on with a run.
 #[derive(Debug, Args)]
-pub struct ResumeArgs {
+pub(super) struct ResumeArgs {
     /// The run; the only one that can be resumed where none is named
     run: Option<String>,
     #[command(flatten)]
@@ -59,89 +56,106 @@ pub struct ResumeArgs {
 
 /// How a driver behaves.
 #[derive(Debug, Args)]
-pub struct DriveArgs {
+pub(super) struct DriveArgs {
     #[command(flatten)]
     pub(super) runs: RunsArgs,
     /// Fail what needs an answer after facts were unknown for so long
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = super::params::parse_duration)]
     blind_after: i64,
+    /// Let go after the cluster was out of reach for so long
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = super::params::parse_duration)]
+    give_up_after: i64,
+    /// Halt when a rollout finds other elements than were planned
+    #[arg(long)]
+    exact: bool,
+}
+
+impl DriveArgs {
+    fn settings(&self) -> Settings {
+        Settings { blind_after: self.blind_after, give_up_after: self.give_up_after, exact: self.exact }
+    }
 }
 
 /// Where runs are kept.
 #[derive(Debug, Args)]
-pub struct RunsArgs {
+pub(super) struct RunsArgs {
     /// The folder of the runs
-    #[arg(long, env = "SPRAG_DIR", default_value = ".sprag", value_name = "FOLDER")]
+    #[arg(long, env = "SPRAG_DIR", hide_env_values = true, default_value = ".sprag", value_name = "FOLDER")]
     dir: PathBuf,
 }
 
 impl RunsArgs {
     /// The folder that holds one folder a run.
-    pub fn open(&self) -> RunsDir {
+    pub(super) fn open(&self) -> RunsDir {
         RunsDir::new(self.dir.join("runs"))
     }
 }
 
 /// `sprag run`
-pub fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
     let loaded = load::load(&args.file, output)?;
-    let parameters = args.parameters.read()?;
-    super::runtime()?.block_on(async {
+    let parameters = args.parameters.read(&loaded.program.params)?;
+    block_on(async {
         let outside = Outside::system();
         let connection = args.login.connect(&outside).await?;
-        let planned = load::plan_live(&loaded, &parameters, &connection, &outside).await?;
+        let planned = load::plan_live(&loaded, &parameters.given, &connection, &outside).await?;
         load::refuse_unsupported(&planned.graph, &loaded, output)?;
-        let (dir, journal, header) = begin_journal(args, &planned.graph, &loaded, &connection, &outside)?;
-        output.remark(&format!("{}  run {}", planned.graph.name, dir.id()));
+        let (dir, journal, created) = begin_journal(args, &planned.graph, &loaded, &connection, &outside)?;
+        if output.format == Format::Text {
+            output.remark(&format!("{}  run {}", planned.graph.name, dir.id()));
+        }
         let start = Start {
             dir,
             graph: Arc::new(planned.graph),
             records: Vec::new(),
-            last_seen: header.created_ms(),
-            secrets: planned.secrets,
-            settings: Settings { blind_after: args.drive.blind_after, exact: args.exact },
+            last_seen: created,
+            secrets: parameters.secrets,
+            settings: args.drive.settings(),
         };
         start.drive(journal, planned.facts, connection, outside, output).await
     })
 }
 
-/// `sprag resume`
-pub fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed> {
+/// `sprag resume`: what can be refused is refused before the run notes that it has a driver again.
+pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed> {
     let runs = args.drive.runs.open();
-    let dir = super::runs::pick_resumable(&runs, args.run.as_deref())?;
-    let graph: Arc<Graph> = Arc::new(super::runs::read_graph(&dir)?);
-    super::runs::check_sources(&dir, &graph, args.pinned, output)?;
-    let secrets = super::runs::read_secrets(&graph, &args.parameters)?;
-    super::runtime()?.block_on(async {
-        let outside = Outside::system();
-        let now = outside.clock.now();
-        let Opened { journal, header, records, repaired, last_seen_ms } =
-            Journal::open_append::<Event>(&dir, &Holder::this_process(now))?;
-        if let Some(torn) = repaired {
-            output.remark(&format!("the last record was torn: {} bytes were cut off", torn.bytes));
-        }
-        let state = fold(graph.clone(), &records).map_err(DriveError::from)?;
-        if let Phase::Ended(outcome) = state.phase {
-            return Err(Failed::usage(format!("run {} has ended: {outcome:?}", dir.id())));
-        }
+    let dir = runs::pick_resumable(&runs, args.run.as_deref())?;
+    let graph: Arc<Graph> = Arc::new(runs::read_graph(&dir)?);
+    let sources = runs::check_sources(&dir, &graph, args.pinned)?;
+    let outside = Outside::system();
+    let now = outside.clock.now();
+    let Opened { journal, header, records, repaired, last_seen_ms } =
+        Journal::open_append::<Event>(&dir, &Holder::this_process(now))?;
+    let state = fold(graph.clone(), &records)?;
+    if let Phase::Ended(_) = state.phase {
+        let what = format!("run {} has ended: {}", dir.id(), state.phase.word());
+        return Err(Failed::told("E508", what, Exit::Usage).help("`sprag run` begins a new one"));
+    }
+    let secrets = runs::read_secrets(&graph, &args.parameters)?;
+    if output.format == Format::Text {
+        output.remark(render_resumed(dir.id(), &state, now - last_seen_ms).trim_end());
+    }
+    for remark in sources.iter().chain(&repaired.map(|torn| runs::repaired(&torn))) {
+        output.remark(remark);
+    }
+    block_on(async {
         let connection = args.login.connect(&outside).await?;
-        super::runs::check_cluster(&header, &connection)?;
-        output.screen(&render_resumed(dir.id(), &state, now - last_seen_ms));
+        runs::check_cluster(&header, &connection)?;
         let facts = load::watch(&graph, &connection, &outside).await?;
-        let settings = Settings { blind_after: args.drive.blind_after, exact: false };
+        let settings = args.drive.settings();
         let start = Start { dir, graph, records, last_seen: last_seen_ms, secrets, settings };
         start.drive(journal, facts, connection, outside, output).await
     })
 }
 
-/// Makes the run's folder: graph and sources first, then the journal.
+/// Makes the run's folder: graph and sources first, then the journal. Gives also when that was, Unix milliseconds.
 fn begin_journal(
     args: &RunArgs,
     graph: &Graph,
     loaded: &Loaded,
     connection: &Connection,
     outside: &Outside,
-) -> Result<(RunDir, Journal, Header), Failed> {
+) -> Result<(RunDir, Journal, i64), Failed> {
     let now = outside.clock.now();
     let dir = args.drive.runs.open().create(&graph.digest)?;
     let json = serde_json::to_vec(graph).map_err(|error| Failed::fault(error.to_string()))?;
@@ -150,13 +164,13 @@ fn begin_journal(
     dir.write_plan(&json, sources.iter().map(|(name, text)| (name.as_str(), text.as_str())))?;
     let header = Header::new(dir.id(), &graph.digest, &connection.uid, now);
     let journal = Journal::create(&dir, &header, &Holder::this_process(now))?;
-    Ok((dir, journal, header))
+    Ok((dir, journal, now))
 }
 
 struct Start {
     dir: RunDir,
     graph: Arc<Graph>,
-    records: Vec<crate::journal::Record<Event>>,
+    records: Vec<Record<Event>>,
     last_seen: i64,
     secrets: BTreeMap<String, String>,
     settings: Settings,
@@ -178,12 +192,16 @@ impl Start {
         let now = outside.clock.now();
         let title = format!("{}  run {id}", self.graph.name);
         let mut observer = observer(output, &title, now);
-        let store = StoreHandle::spawn(journal)?;
+        if output.format == Format::Json {
+            let head = json!({ "run": &*id, "playbook": self.graph.name, "folder": self.dir.path() });
+            output.shown(&format!("{head}\n"));
+        }
+        let store = Arc::new(StoreHandle::spawn(journal)?);
         let run = Run {
             id: id.clone(),
             graph: self.graph.clone(),
             records: self.records,
-            store: Arc::new(store.clone()),
+            store: store.clone(),
             requests: connection.requests.clone(),
             facts: facts.facts.clone(),
             outside,
@@ -196,18 +214,28 @@ impl Start {
         };
         let ending = drive(run, signals()?, observer.as_mut()).await;
         drop(observer);
-        store.close().await;
+        // A disk that hangs is not waited for: the process ends, and with it the lock.
+        if !matches!(ending, Err(DriveError::Hung))
+            && let Some(store) = Arc::into_inner(store)
+        {
+            store.close().await;
+        }
         finish(&self.dir, self.graph, ending, output)
     }
 }
 
 /// Shows the end and gives the exit code.
-fn finish(dir: &RunDir, graph: Arc<Graph>, ending: Result<Ending, DriveError>, output: &Output) -> Result<Exit, Failed> {
+fn finish(
+    dir: &RunDir,
+    graph: Arc<Graph>,
+    ending: Result<Ending, DriveError>,
+    output: &Output,
+) -> Result<Exit, Failed> {
     let ending = ending?;
     let read = crate::journal::read_only::<Event>(dir)?;
-    let state: RunState = fold(graph, &read.records).map_err(DriveError::from)?;
+    let state: RunState = fold(graph, &read.records)?;
     if output.format == Format::Text {
-        output.screen(&render_summary(dir.id(), &state));
+        output.shown(&render_summary(dir.id(), &state));
     }
     Ok(match ending {
         Ending::Ended(RunOutcome::Done) => Exit::Done,
@@ -223,7 +251,7 @@ fn finish(dir: &RunDir, graph: Arc<Graph>, ending: Result<Ending, DriveError>, o
 fn observer(output: &Output, title: &str, now: i64) -> Box<dyn Observer> {
     match output.format {
         Format::Json => Box::new(JsonLines::new(std::io::stdout())),
-        Format::Text if std::io::stderr().is_terminal() => Box::new(Terminal::new(title, now)),
+        Format::Text if output.is_live() => Box::new(Terminal::new(title, now)),
         Format::Text => Box::new(Lines::new(std::io::stderr(), now)),
     }
 }
@@ -232,11 +260,9 @@ fn observer(output: &Output, title: &str, now: i64) -> Box<dyn Observer> {
 fn signals() -> Result<mpsc::UnboundedReceiver<String>, Failed> {
     use tokio::signal::unix::{SignalKind, signal};
     let (sender, receiver) = mpsc::unbounded_channel();
-    for (kind, name) in [
-        (SignalKind::interrupt(), "SIGINT"),
-        (SignalKind::terminate(), "SIGTERM"),
-        (SignalKind::hangup(), "SIGHUP"),
-    ] {
+    for (kind, name) in
+        [(SignalKind::interrupt(), "SIGINT"), (SignalKind::terminate(), "SIGTERM"), (SignalKind::hangup(), "SIGHUP")]
+    {
         let mut stream = signal(kind).map_err(|error| Failed::fault(format!("cannot listen for {name}: {error}")))?;
         let sender = sender.clone();
         tokio::spawn(async move {
@@ -256,30 +282,4 @@ fn crash_point() -> Option<CrashPoint> {
     number("SPRAG_CRASH_AFTER_RECORD")
         .map(CrashPoint::AfterRecord)
         .or_else(|| number("SPRAG_CRASH_TORN_RECORD").map(CrashPoint::TornRecord))
-}
-
-impl From<JournalError> for Failed {
-    fn from(error: JournalError) -> Self {
-        Self::told(error.code(), error.to_string(), Some(error.help().to_owned()), error.exit_code())
-    }
-}
-
-impl From<DriveError> for Failed {
-    fn from(error: DriveError) -> Self {
-        match error {
-            DriveError::Journal(error) => error.into(),
-            DriveError::Illegal(error) => Self::told(
-                "E608",
-                format!("the journal says what cannot be: {error}"),
-                Some("the run's folder was edited, or sprag is at fault: keep the folder and report it".to_owned()),
-                7,
-            ),
-            DriveError::Hung => Self::told(
-                "E609",
-                "the journal's disk does not answer: an append has been waiting for 20s".to_owned(),
-                Some("see to the disk, then `sprag resume`".to_owned()),
-                7,
-            ),
-        }
-    }
 }

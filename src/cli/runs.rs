@@ -1,19 +1,25 @@
 //! `sprag status`, `runs`, `decide`, and the way to a run's folder.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use crate::cluster::Connection;
+use crate::diagnostic::did_you_mean;
 use crate::engine::driver::fold;
 use crate::engine::event::{Decision, Event};
 use crate::engine::state::{Phase, RunState, StepStatus};
-use crate::journal::{Header, Holder, Journal, LockState, RunDir, RunsDir, salvage};
+use crate::journal::{Header, Holder, Journal, LockState, RunDir, RunsDir, TornTail, salvage};
 use crate::outside::Outside;
 use crate::plan::graph::{Graph, SCHEMA};
 use crate::report::{render_runs, render_status, status_json};
+use crate::stdlib::STANDARD;
+use crate::syntax::decode;
 
+use super::load::{MAX_INPUT, differs, read_bytes};
 use super::output::{Format, Output};
 use super::params::ParameterArgs;
 use super::run::RunsArgs;
@@ -21,7 +27,7 @@ use super::{Exit, Failed};
 
 /// Tells how a run stands.
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     /// The run; the newest where none is named
     run: Option<String>,
     #[command(flatten)]
@@ -30,14 +36,14 @@ pub struct StatusArgs {
 
 /// Lists the runs.
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(super) struct ListArgs {
     #[command(flatten)]
     runs: RunsArgs,
 }
 
 /// Decides about a step that asks, or that failed.
 #[derive(Debug, Args)]
-pub struct DecideArgs {
+pub(super) struct DecideArgs {
     /// The run
     run: String,
     /// The step, as `sprag status` names it
@@ -50,7 +56,7 @@ pub struct DecideArgs {
 
 /// What a person can decide.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Choice {
+pub(super) enum Choice {
     /// Begin it again
     Retry,
     /// It happened
@@ -60,24 +66,27 @@ pub enum Choice {
 }
 
 /// `sprag status`
-pub fn status(args: &StatusArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) fn status(args: &StatusArgs, output: &Output) -> Result<Exit, Failed> {
     let runs = args.runs.open();
     let dir = match &args.run {
         Some(id) => runs.open(id)?,
         None => match runs.list()?.pop() {
             Some(newest) => newest.dir,
-            None => return Err(Failed::usage("there are no runs here").help("`sprag run FILE` begins one")),
+            None => {
+                let what = format!("there are no runs in `{}`", runs.path().display());
+                return Err(nothing(what).help("`sprag run FILE` begins one, `--dir` names another folder"));
+            }
         },
     };
     let graph = Arc::new(read_graph(&dir)?);
     let salvaged = salvage::<Event>(&dir)?;
-    let state = fold(graph, &salvaged.read.records).map_err(crate::engine::driver::DriveError::from)?;
+    let state = fold(graph, &salvaged.read.records)?;
     let driven = driver_of(&dir)?;
     match output.format {
-        Format::Json => output.json(&status_json(dir.id(), &state, driven.as_deref())),
+        Format::Json => output.json(&status_json(dir.id(), &state, driven.as_deref()))?,
         Format::Text => {
             let now = Outside::system().clock.now();
-            output.screen(&render_status(dir.id(), &state, driven.as_deref(), now));
+            output.result(&render_status(dir.id(), &state, driven.as_deref(), now))?;
         }
     }
     match salvaged.fault {
@@ -87,7 +96,7 @@ pub fn status(args: &StatusArgs, output: &Output) -> Result<Exit, Failed> {
 }
 
 /// `sprag runs`
-pub fn list(args: &ListArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) fn list(args: &ListArgs, output: &Output) -> Result<Exit, Failed> {
     let mut rows: Vec<(String, Result<RunState, String>, bool)> = Vec::new();
     for summary in args.runs.open().list()? {
         let driven = matches!(summary.lock, LockState::Held(_));
@@ -99,31 +108,35 @@ pub fn list(args: &ListArgs, output: &Output) -> Result<Exit, Failed> {
                 .iter()
                 .map(|(id, state, _)| match state {
                     Ok(state) => status_json(id, state, None),
-                    Err(why) => serde_json::json!({ "run": id, "unreadable": why }),
+                    Err(why) => json!({ "run": id, "unreadable": why }),
                 })
                 .collect();
-            output.json(&serde_json::json!({ "schema": 1, "runs": rows }));
+            output.json(&json!({ "schema": 1, "runs": rows }))?;
         }
         Format::Text => {
             let now = Outside::system().clock.now();
-            let rows = rows.iter().map(|(id, state, driven)| (id.as_str(), state.as_ref().map_err(Clone::clone), *driven));
-            output.screen(&render_runs(rows, now));
+            let rows =
+                rows.iter().map(|(id, state, driven)| (id.as_str(), state.as_ref().map_err(Clone::clone), *driven));
+            output.result(&render_runs(rows, now))?;
         }
     }
     Ok(Exit::Done)
 }
 
 /// `sprag decide`
-pub fn decide(args: &DecideArgs, output: &Output) -> Result<Exit, Failed> {
+pub(super) fn decide(args: &DecideArgs, output: &Output) -> Result<Exit, Failed> {
     let dir = args.runs.open().open(&args.run)?;
     let graph = Arc::new(read_graph(&dir)?);
     let now = Outside::system().clock.now();
     let mut opened = Journal::open_append::<Event>(&dir, &Holder::this_process(now))?;
-    let mut state = fold(graph, &opened.records).map_err(crate::engine::driver::DriveError::from)?;
+    if let Some(torn) = &opened.repaired {
+        output.remark(&repaired(torn));
+    }
+    let mut state = fold(graph, &opened.records)?;
     check_decidable(&state, &args.step)?;
     if !matches!(state.phase, Phase::Halted(_)) {
-        return Err(Failed::usage(format!("run {} is not halted but {}", args.run, state.phase.word()))
-            .help(format!("`sprag resume {}` first", args.run)));
+        return Err(nothing(format!("run {} is not halted but {}", args.run, state.phase.word()))
+            .help(format!("`sprag resume {}` goes on with it until it asks", args.run)));
     }
     let decision = match args.decision {
         Choice::Retry => Decision::Retry,
@@ -133,39 +146,58 @@ pub fn decide(args: &DecideArgs, output: &Output) -> Result<Exit, Failed> {
     let by = std::env::var("USER").unwrap_or_else(|_| "a person".to_owned());
     let event = Event::Decided { step: args.step.clone(), decision, by };
     let at = now.max(state.last);
-    state.apply(at, &event).map_err(crate::engine::driver::DriveError::from)?;
+    state.apply(at, &event)?;
     opened.journal.append(vec![event], at)?;
-    output.screen(&format!("{}  {}: noted\n  go on with   sprag resume {}\n", args.run, args.step, args.run));
+    match output.format {
+        Format::Json => {
+            output.json(&json!({ "schema": 1, "run": args.run, "step": args.step, "decision": decision }))?
+        }
+        Format::Text => {
+            let next = format!("go on with   sprag resume {}", args.run);
+            output.result(&format!("{}  {}: noted\n  {next}\n", args.run, args.step))?;
+        }
+    }
     Ok(Exit::Done)
+}
+
+/// What is to be said of a journal whose end was mended.
+pub(super) fn repaired(torn: &TornTail) -> String {
+    let kept = torn.saved_as.as_ref().map(|path| format!(", kept as {}", path.display())).unwrap_or_default();
+    let bytes = torn.bytes;
+    format!("the last record was half written and is cut off ({bytes} bytes{kept}): what it was to note was not begun")
 }
 
 fn check_decidable(state: &RunState, step: &str) -> Result<(), Failed> {
     match state.steps.get(step).map(|step| &step.status) {
         Some(StepStatus::InDoubt(_) | StepStatus::Failed(_)) => Ok(()),
-        Some(status) => Err(Failed::usage(format!("`{step}` is {}: there is nothing to decide", status.word()))),
+        Some(status) => {
+            let what = format!("`{step}` is {}: there is nothing to decide", status.word());
+            Err(nothing(what).help("`sprag status` shows the steps that ask or that failed"))
+        }
         None => {
             let known = state.steps.keys().map(String::as_str);
-            let mut failed = Failed::usage(format!("the run has begun no step `{step}`"));
-            if let Some(meant) = crate::diagnostic::did_you_mean(step, known) {
-                failed = failed.help(format!("did you mean `{meant}`?"));
-            }
-            Err(failed)
+            let meant = did_you_mean(step, known).map(|meant| format!("did you mean `{meant}`?"));
+            let help = meant.unwrap_or_else(|| "`sprag status` shows the steps that ask or that failed".to_owned());
+            Err(nothing(format!("the run has begun no step `{step}`")).help(help))
         }
     }
 }
 
 /// The graph that a run carries out.
-pub fn read_graph(dir: &RunDir) -> Result<Graph, Failed> {
-    let bytes = dir.read_graph()?;
-    let newer = |schema: u32| {
-        Failed::told(
-            "E604",
-            format!("the run's graph is of schema {schema}, this sprag reads up to {SCHEMA}"),
-            Some("use the sprag that began the run, or a newer one".to_owned()),
-            7,
-        )
+pub(super) fn read_graph(dir: &RunDir) -> Result<Graph, Failed> {
+    let bytes = match dir.read_graph() {
+        Ok(bytes) => bytes,
+        // Of a run that never began, or whose journal is gone too, the journal's word is the better one.
+        Err(error) => return Err(salvage::<Event>(dir).err().unwrap_or(error).into()),
     };
-    let damaged = |what: String| Failed::told("E603", format!("the run's graph is damaged: {what}"), None, 7);
+    let newer = |schema: u32| {
+        let what = format!("the run's graph is of schema {schema}, this sprag reads up to {SCHEMA}");
+        Failed::told("E604", what, Exit::Journal).help("use the sprag that began the run, or a newer one")
+    };
+    let damaged = |what: String| {
+        Failed::told("E603", format!("the graph of run `{}` is damaged: {what}", dir.id()), Exit::Journal)
+            .help("put a good copy of its `graph.json.gz` back, or begin a new run")
+    };
     let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
     match value.get("schema").and_then(serde_json::Value::as_u64) {
         Some(schema) if schema > u64::from(SCHEMA) => return Err(newer(u32::try_from(schema).unwrap_or(u32::MAX))),
@@ -190,67 +222,103 @@ fn driver_of(dir: &RunDir) -> Result<Option<String>, Failed> {
 }
 
 /// The run that is meant: the named one, or the only one that can be resumed.
-pub fn pick_resumable(runs: &RunsDir, named: Option<&str>) -> Result<RunDir, Failed> {
+pub(super) fn pick_resumable(runs: &RunsDir, named: Option<&str>) -> Result<RunDir, Failed> {
     if let Some(id) = named {
         return Ok(runs.open(id)?);
     }
-    let mut resumable: Vec<(RunDir, RunState)> = Vec::new();
+    let (mut resumable, mut driven) = (Vec::new(), Vec::new());
     for summary in runs.list()? {
-        if let Ok(state) = state_of(&summary.dir)
-            && !matches!(state.phase, Phase::Ended(_) | Phase::New)
-        {
-            resumable.push((summary.dir, state));
+        let Ok(state) = state_of(&summary.dir) else { continue };
+        match (&state.phase, &summary.lock) {
+            (Phase::Ended(_), _) => {}
+            (_, LockState::Held(_)) => driven.push((summary.dir, state)),
+            (_, LockState::Free) => resumable.push((summary.dir, state)),
         }
     }
-    match resumable.len() {
-        0 => Err(Failed::usage("there is no run that can be resumed here").help("`sprag runs` lists the runs")),
-        1 => resumable.pop().map(|(dir, _)| dir).ok_or_else(|| Failed::usage("no run")),
-        _ => {
-            let list: Vec<String> =
-                resumable.iter().map(|(dir, state)| format!("{} ({})", dir.id(), state.graph.name)).collect();
-            Err(Failed::usage(format!("several runs can be resumed: {}", list.join(", "))).help("name one of them"))
+    if resumable.is_empty() {
+        // Its lock will say who drives it.
+        resumable = driven;
+    }
+    let list: Vec<String> =
+        resumable.iter().map(|(dir, state)| format!("{} ({})", dir.id(), state.graph.name)).collect();
+    match (resumable.pop(), resumable.is_empty()) {
+        (Some((dir, _)), true) => Ok(dir),
+        (Some(_), false) => {
+            Err(nothing(format!("several runs can be resumed: {}", list.join(", "))).help("name one of them"))
+        }
+        (None, _) => {
+            let what = format!("there is no run that can be resumed in `{}`", runs.path().display());
+            Err(nothing(what).help("`sprag runs` lists the runs, `--dir` names another folder"))
         }
     }
 }
 
-/// Says so when the playbook on disk is not the one that the run began with, and refuses unless that is wanted.
-pub fn check_sources(dir: &RunDir, graph: &Graph, pinned: bool, output: &Output) -> Result<(), Failed> {
-    let mut edited = Vec::new();
-    for (name, text) in dir.read_sources()? {
-        match std::fs::read_to_string(&name) {
-            Ok(now) if now != text && super::load::differs(&name, &text, &now) => edited.push(name),
+/// There is nothing to do what was asked for with.
+fn nothing(what: String) -> Failed {
+    Failed::told("E508", what, Exit::Usage)
+}
+
+/// Whether the playbook on disk is the one that the run began with, and what is to be said of it.
+///
+/// # Errors
+/// Exit 3 if it was edited, unless it is not to be `pinned` to what the run began with.
+pub(super) fn check_sources(dir: &RunDir, graph: &Graph, pinned: bool) -> Result<Vec<String>, Failed> {
+    let (mut edited, mut newer) = (Vec::new(), Vec::new());
+    for (name, then) in dir.read_sources()? {
+        match text_now(&name) {
+            Some((Origin::File, now)) if differs(&name, &then, &now) => edited.push(name),
+            Some((Origin::Library, now)) if differs(&name, &then, &now) => newer.push(name),
             // A file that is gone or cannot be read changes nothing: the run carries its own copy out.
-            _ => {}
+            Some(_) | None => {}
         }
     }
+    let mut remarks = Vec::new();
+    if !newer.is_empty() {
+        remarks.push(format!("{} of this sprag is another: the run keeps its own", newer.join(", ")));
+    }
     if edited.is_empty() {
-        output.remark(&format!("playbook, modules and parameters are those of the run (digest {})", &graph.digest[..8]));
-        return Ok(());
+        let digest = graph.digest.get(..8).unwrap_or(&graph.digest);
+        remarks.push(format!("playbook, modules and parameters are those of the run (digest {digest})"));
+        return Ok(remarks);
     }
     let what = format!("{} was edited since run {} began", edited.join(", "), dir.id());
     if pinned {
-        output.remark(&format!("{what}: going on with what it began with"));
-        return Ok(());
+        remarks.push(format!("{what}: going on with what it began with"));
+        return Ok(remarks);
     }
-    Err(Failed::told("E506", what, Some(format!("`sprag resume {} --pinned` goes on with what the run began with", dir.id())), 3))
+    Err(Failed::told("E506", what, Exit::Playbook)
+        .help(format!("`sprag resume {} --pinned` goes on with what the run began with", dir.id())))
+}
+
+/// Where a source of a run comes from.
+enum Origin {
+    File,
+    Library,
+}
+
+fn text_now(name: &str) -> Option<(Origin, String)> {
+    if let Some(module) = name.strip_prefix("std::") {
+        let (_, text) = STANDARD.iter().find(|(known, _)| *known == module)?;
+        return Some((Origin::Library, (*text).to_owned()));
+    }
+    let bytes = read_bytes(Path::new(name), MAX_INPUT + 1).ok()?;
+    // What is no text any more was edited, whatever it says.
+    let text = decode(name, &bytes).unwrap_or_default();
+    Some((Origin::File, text))
 }
 
 /// A run is resumed on the cluster on which it began.
-pub fn check_cluster(header: &Header, connection: &Connection) -> Result<(), Failed> {
-    let began = header.cluster();
-    if began.is_empty() || connection.uid.is_empty() || began == connection.uid {
+pub(super) fn check_cluster(header: &Header, connection: &Connection) -> Result<(), Failed> {
+    let began = &header.cluster;
+    if began.is_empty() || connection.uid.is_empty() || *began == connection.uid {
         return Ok(());
     }
-    Err(Failed::told(
-        "E507",
-        format!("the run began on another cluster than `{}`", connection.context),
-        Some("choose its cluster with --context or --kubeconfig".to_owned()),
-        2,
-    ))
+    let what = format!("the run began on another cluster than that of the context `{}`", connection.context);
+    Err(Failed::told("E507", what, Exit::Usage).help("choose its cluster with --context or --kubeconfig"))
 }
 
 /// The texts of a run's secret parameters, which are in no journal and are given again.
-pub fn read_secrets(graph: &Graph, given: &ParameterArgs) -> Result<BTreeMap<String, String>, Failed> {
+pub(super) fn read_secrets(graph: &Graph, given: &ParameterArgs) -> Result<BTreeMap<String, String>, Failed> {
     let wanted: Vec<&str> = graph
         .params
         .iter()

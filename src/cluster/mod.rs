@@ -5,4 +5,5 @@ mod requests;
 pub mod snapshot;
 
 pub use login::{Connection, LoginError, LoginOptions, connect};
-pub use requests::{RequestError, Requests};
+pub(crate) use requests::WATCH_SECONDS;
+pub use requests::{Listed, RequestError, Requests, Watching};

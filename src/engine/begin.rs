@@ -21,6 +21,9 @@ impl Driver<'_> {
         if self.halting.is_some() || *self.stop.borrow() != Stop::No {
             return if self.gates.is_empty() { Ok(()) } else { self.end_gates().await };
         }
+        if self.state.out_of_reach.is_some() {
+            return Ok(());
+        }
         for id in self.due_retries() {
             self.begin_step(&id).await?;
         }
@@ -219,7 +222,9 @@ impl Driver<'_> {
                 continue;
             }
             let theirs: BTreeSet<&str> = rollout.elements.iter().filter_map(|one| node_uid(&one.value)).collect();
-            if let Some((_, both)) = elements.iter().find(|(_, one)| node_uid(&one.value).is_some_and(|uid| theirs.contains(uid))) {
+            if let Some((_, both)) =
+                elements.iter().find(|(_, one)| node_uid(&one.value).is_some_and(|uid| theirs.contains(uid)))
+            {
                 let what = format!("node `{}` is in rollout `{other}` too, which is under way", both.value);
                 return Err(EvalError::Fault(what));
             }
@@ -274,8 +279,19 @@ impl Driver<'_> {
         let mut busy = self.budgets_under_way();
         let mut events = Vec::new();
         while room > 0 && !candidates.is_empty() {
-            let at = candidates.iter().position(|element| busy.is_disjoint(&self.budgets_of(id, *element))).unwrap_or(0);
+            let at =
+                candidates.iter().position(|element| busy.is_disjoint(&self.budgets_of(id, *element))).unwrap_or(0);
             let element = candidates.remove(at);
+            if !self.is_confirmed(id, element) {
+                // Its place and its key are kept for it.
+                let elements = &self.state.rollouts[id].elements;
+                if let Some(key) = &elements[element].key {
+                    candidates.retain(|other| elements[*other].key.as_ref() != Some(key));
+                }
+                busy.extend(self.budgets_of(id, element));
+                room -= 1;
+                continue;
+            }
             if let Some(gone) = self.gone(id, element) {
                 let why = format!("{} `{gone}` was gone before its turn", gone.kind.word());
                 events.push(Event::ElementSkipped { rollout: id.clone(), element, why });

@@ -16,6 +16,7 @@ impl Driver<'_> {
     pub(super) async fn on_finished(&mut self, finished: Finished) -> Result<(), DriveError> {
         match finished {
             Finished::Prepared { step, args, pre_image } => self.prepared(&step, args, pre_image).await,
+            Finished::Confirmed { what, result } => self.on_confirmed(what, result).await,
             Finished::Performed { step, attempt } => {
                 // Its effect may have been seen before: then it is over already.
                 if self.performing.remove(&step).is_none() {
@@ -77,7 +78,7 @@ impl Driver<'_> {
             return None;
         }
         self.halting.get_or_insert(HaltReason::OutOfReach { detail: failure.message.clone() });
-        let _ = self.stop.send_replace(Stop::Stop.max(*self.stop.borrow()));
+        self.ask_to_stop(Stop::Stop);
         Some(Outcome::Interrupted)
     }
 
@@ -87,7 +88,11 @@ impl Driver<'_> {
             let note = Some("its effect was seen after the interruption".to_owned());
             return Outcome::Done { value: None, note };
         }
-        if action.done_when.is_some() || action.retry.is_some() { Outcome::Interrupted } else { Outcome::InDoubt { why } }
+        if action.done_when.is_some() || action.retry.is_some() {
+            Outcome::Interrupted
+        } else {
+            Outcome::InDoubt { why }
+        }
     }
 
     fn effect_is_there(&mut self, located: &Located<'_>, action: &Action) -> bool {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::actions::{Args, Attempt, Note, Stop};
 use crate::catalog::value::Value;
-use crate::cluster::Requests;
+use crate::cluster::{RequestError, Requests};
 use crate::expr::{Bindings, Compiled, EvalError, FactSource};
 use crate::facts::SharedFacts;
 use crate::facts::reads::Reads;
@@ -39,13 +39,15 @@ const HUNG_APPEND: Duration = Duration::from_secs(20);
 pub struct Settings {
     /// For how long what needs an answer waits for facts that are unknown.
     pub blind_after: i64,
+    /// For how long a cluster that is out of reach is awaited.
+    pub give_up_after: i64,
     /// Whether a difference between the plan and what is there halts the run.
     pub exact: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { blind_after: 300_000, exact: false }
+        Self { blind_after: 300_000, give_up_after: 1_800_000, exact: false }
     }
 }
 
@@ -128,6 +130,17 @@ pub(super) enum Finished {
     Prepared { step: Id, args: Args, pre_image: Result<Option<serde_json::Value>, Attempt> },
     /// An attempt is over.
     Performed { step: Id, attempt: Attempt },
+    /// What was to be decided on was read again from the server.
+    Confirmed { what: Confirming, result: Result<(), RequestError> },
+}
+
+/// What waits for a confirming read (ARCHITECTURE.md, "Freshness").
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Confirming {
+    /// A gate that is about to be decided.
+    Gate(Id),
+    /// An element of a rollout, by index, whose turn has come.
+    Element(Id, usize),
 }
 
 pub(super) struct Driver<'o> {
@@ -144,6 +157,8 @@ pub(super) struct Driver<'o> {
     pub(super) effects: BTreeMap<Id, LiveGate>,
     /// Since when an answer that is needed is unknown, and when it was last asked for.
     pub(super) blind: BTreeMap<Id, Blind>,
+    /// Elements whose object is being read again (false), or was (true) and may begin.
+    pub(super) confirmed: BTreeMap<(Id, usize), bool>,
     pub(super) tasks: JoinSet<Finished>,
     pub(super) notes: mpsc::UnboundedSender<Note>,
     received: mpsc::UnboundedReceiver<Note>,
@@ -180,6 +195,7 @@ impl<'o> Driver<'o> {
             gates: BTreeMap::new(),
             effects: BTreeMap::new(),
             blind: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
             tasks: JoinSet::new(),
             notes,
             received,
@@ -207,7 +223,9 @@ impl<'o> Driver<'o> {
             let whole = self.run.facts.read(|facts| facts.whole());
             events.push(Event::RunStarted { digest: self.run.graph.digest.clone(), seed: self.run.seed, whole });
         } else {
-            absent = (now - self.run.last_seen.max(self.state.last)).max(0);
+            // While the cluster was out of reach nobody was there for it either.
+            let seen = self.run.last_seen.max(self.state.last);
+            absent = (now - self.state.out_of_reach.map_or(seen, |since| since.min(seen))).max(0);
         }
         events.push(Event::DriverStarted {
             driver: self.state.driver + 1,
@@ -218,7 +236,13 @@ impl<'o> Driver<'o> {
         });
         self.emit(events).await?;
         self.show_run_to_facts(true);
-        let open: Vec<Id> = self.state.steps.iter().filter(|(_, step)| step.status == StepStatus::Running).map(|(id, _)| id.clone()).collect();
+        let open: Vec<Id> = self
+            .state
+            .steps
+            .iter()
+            .filter(|(_, step)| step.status == StepStatus::Running)
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in open {
             self.take_up(&id).await?;
         }
@@ -293,9 +317,18 @@ impl<'o> Driver<'o> {
         }
     }
 
+    /// Asks everything under way to stop at least that far.
+    pub(super) fn ask_to_stop(&self, far: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let is_more = *stop < far;
+            *stop = far.max(*stop);
+            is_more
+        });
+    }
+
     async fn on_signal(&mut self, signal: String) -> Result<(), DriveError> {
         if *self.stop.borrow() == Stop::No {
-            let _ = self.stop.send(Stop::Stop);
+            self.ask_to_stop(Stop::Stop);
             self.observer.remark(&format!("{signal}: stopping; once more to leave at once"));
             self.halting = Some(HaltReason::Interrupted { signal: signal.clone() });
             if matches!(self.state.phase, Phase::Running) {
@@ -303,7 +336,7 @@ impl<'o> Driver<'o> {
             }
             return self.end_gates().await;
         }
-        let _ = self.stop.send(Stop::Out);
+        self.ask_to_stop(Stop::Out);
         self.observer.remark("leaving at once: commands are ended, their steps stay open");
         Ok(())
     }
@@ -359,12 +392,16 @@ impl<'o> Driver<'o> {
             self.run.store.touch_alive(now);
         }
         self.run.facts.set_now(now);
+        self.look_at_reach(now).await?;
         self.observer.tick(now, &self.state);
         self.look_at_gates().await
     }
 
     /// When the loop has to look again though nothing happened, Unix milliseconds.
     fn next_wake(&self, now: i64) -> i64 {
+        if self.state.out_of_reach.is_some() {
+            return now + 1000;
+        }
         let gates = self.gates.values().chain(self.effects.values()).filter_map(|gate| gate.wake());
         let retries = self.state.steps.values().filter_map(|step| match step.status {
             StepStatus::Retrying(next) => Some(next),

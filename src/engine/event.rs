@@ -130,6 +130,18 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// No request has succeeded for ten seconds: nothing begins, attended clocks stand still.
+    OutOfReach {
+        /// Since when, Unix milliseconds.
+        since: i64,
+        /// What was the matter last.
+        detail: String,
+    },
+    /// The cluster answers again: attended deadlines move by the time that it was away.
+    InReach {
+        /// For how many milliseconds it was away.
+        away: i64,
+    },
     /// A signal: waits end at once, steps end by their interrupt class, nothing begins.
     StopRequested {
         /// Such as `SIGINT`.
@@ -163,6 +175,8 @@ impl Event {
             | Self::ElementSkipped { rollout, .. } => Some(rollout),
             Self::RunStarted { .. }
             | Self::DriverStarted { .. }
+            | Self::OutOfReach { .. }
+            | Self::InReach { .. }
             | Self::StopRequested { .. }
             | Self::RunHalted { .. }
             | Self::RunEnded { .. } => None,
@@ -184,6 +198,8 @@ impl Event {
             Self::ElementStarted { .. } => "element_started",
             Self::ElementSkipped { .. } => "element_skipped",
             Self::Decided { .. } => "decided",
+            Self::OutOfReach { .. } => "out_of_reach",
+            Self::InReach { .. } => "in_reach",
             Self::StopRequested { .. } => "stop_requested",
             Self::RunHalted { .. } => "run_halted",
             Self::RunEnded { .. } => "run_ended",

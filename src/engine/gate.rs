@@ -7,7 +7,8 @@ use crate::expr::{Bindings, Compiled, EvalError, Memo};
 use crate::facts::reads::{ReadKey, Reads};
 use crate::plan::graph::NodeKind;
 
-use super::driver::{DriveError, Driver, EVALUATE_EVERY};
+use super::confirm::News;
+use super::driver::{Confirming, DriveError, Driver, EVALUATE_EVERY};
 use super::event::{Event, Failure, Id, Outcome, Progress};
 use super::locate::locate;
 use super::state::{HOLD_GAP, StepStatus};
@@ -45,6 +46,7 @@ pub(super) struct LiveGate {
     hold_since: Option<i64>,
     every: Option<i64>,
     deadline: Option<i64>,
+    news: News,
 }
 
 /// What a look at a gate led to.
@@ -70,6 +72,7 @@ impl LiveGate {
             hold_since: None,
             every: None,
             deadline,
+            news: News::Cached,
         }
     }
 
@@ -85,6 +88,33 @@ impl LiveGate {
         self
     }
 
+    /// Whether what it is decided on is to be read again first: what it read of the cluster, unless it is merely late.
+    fn is_to_be_confirmed(&self, now: i64) -> bool {
+        let reads_cluster = self.reads.iter().any(|(key, _)| !matches!(key, ReadKey::Clock(_) | ReadKey::Run));
+        let is_decided = matches!(self.last, Some(Ok(_))) && !(self.last == Some(Ok(false)) && self.is_late(now));
+        reads_cluster && is_decided && self.news == News::Cached
+    }
+
+    fn is_late(&self, now: i64) -> bool {
+        self.deadline.is_some_and(|deadline| now >= deadline)
+    }
+
+    /// What it read was read again, or could not be: it is looked at anew.
+    pub(super) fn was_read_again(&mut self, is_confirmed: bool) {
+        self.news = if is_confirmed { News::Confirmed } else { News::Cached };
+        self.stale = true;
+        if is_confirmed {
+            self.looked = None;
+        }
+    }
+
+    /// After attended time stood still.
+    pub(super) fn moved(&mut self, deadline: Option<i64>, hold_since: Option<i64>) {
+        self.deadline = deadline;
+        self.hold_since = hold_since;
+        self.stale = true;
+    }
+
     fn hold(&self) -> Option<i64> {
         match &self.purpose {
             Purpose::Until { hold } | Purpose::Assert { hold, .. } => *hold,
@@ -98,6 +128,9 @@ impl LiveGate {
 
     /// When it has to be looked at though nothing changed.
     pub(super) fn wake(&self) -> Option<i64> {
+        if self.news == News::Asked {
+            return None;
+        }
         let throttled = self.stale.then(|| self.looked.map_or(0, |looked| looked + EVALUATE_EVERY));
         let throttled = throttled.filter(|_| !self.is_between_looks());
         let clock = self.reads.iter().filter_map(|(key, _)| match key {
@@ -147,10 +180,22 @@ impl Driver<'_> {
         let mut events = Vec::new();
         for id in ids {
             let Some(mut gate) = self.gates.remove(&id) else { continue };
+            if gate.news == News::Asked || (self.state.out_of_reach.is_some() && gate.purpose != Purpose::Time) {
+                self.gates.insert(id, gate);
+                continue;
+            }
             self.refresh(&mut gate, now);
             match self.look(&id, &mut gate, now) {
-                Look::Nothing => {}
-                Look::Events(more) => events.extend(more),
+                Look::Nothing => gate.news = News::Cached,
+                Look::Events(more) => {
+                    gate.news = News::Cached;
+                    events.extend(more);
+                }
+                Look::Over(_) if gate.is_to_be_confirmed(now) => {
+                    gate.news = News::Asked;
+                    let reads = gate.reads.iter().map(|(key, _)| key.clone()).collect();
+                    self.confirm(Confirming::Gate(id.clone()), reads);
+                }
                 Look::Over(outcome) => {
                     events.push(Event::StepEnded { step: id, outcome });
                     continue;

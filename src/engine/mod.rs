@@ -11,12 +11,14 @@
 
 mod begin;
 mod conclude;
+mod confirm;
 pub mod driver;
 pub mod event;
 mod gate;
 pub mod locate;
 pub mod next;
 pub mod observe;
+mod reach;
 pub mod state;
 mod step;
 

@@ -308,7 +308,13 @@ impl<'s> Walk<'s> {
             () if exceeded => Status::Failed,
             () if !state.active.is_empty() => Status::Idle,
             // Nothing is under way and none may begin: failed elements hold every place, or every key that is left.
-            () if !state.waiting.is_empty() => if state.failed.is_empty() { Status::Idle } else { Status::Failed },
+            () if !state.waiting.is_empty() => {
+                if state.failed.is_empty() {
+                    Status::Idle
+                } else {
+                    Status::Failed
+                }
+            }
             () => self.after_batch(rollout, state, id, mode),
         }
     }

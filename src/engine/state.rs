@@ -161,6 +161,8 @@ pub struct RunState {
     pub events: u64,
     /// How many drivers it had.
     pub driver: u32,
+    /// Since when the cluster is out of reach, Unix milliseconds.
+    pub out_of_reach: Option<i64>,
     /// UID to hash of the pod template, of the workloads that were whole when it began.
     pub whole: BTreeMap<String, String>,
     /// By id, of every step that was begun.
@@ -184,6 +186,7 @@ impl RunState {
             last: 0,
             events: 0,
             driver: 0,
+            out_of_reach: None,
             whole: BTreeMap::new(),
             steps: BTreeMap::new(),
             blocks: BTreeMap::new(),
@@ -214,6 +217,8 @@ impl RunState {
                 self.element_turn(rollout, *element, ElementStatus::Skipped)?;
             }
             Event::Decided { step, decision, by } => self.decided(at, step, *decision, by)?,
+            Event::OutOfReach { since, .. } => self.went_out_of_reach(*since)?,
+            Event::InReach { away } => self.came_into_reach(*away)?,
             Event::StopRequested { signal } => self.phase = Phase::Stopping(signal.clone()),
             Event::RunHalted { reason } => self.phase = Phase::Halted(reason.clone()),
             Event::RunEnded { outcome } => self.phase = Phase::Ended(*outcome),
@@ -261,18 +266,9 @@ impl RunState {
         }
         self.driver = driver;
         self.phase = Phase::Running;
-        let graph = self.graph.clone();
+        self.out_of_reach = None;
         let reopened: Vec<Id> = self.failing_steps();
-        for (id, step) in &mut self.steps {
-            match step.status {
-                StepStatus::Running if keeps_attended_time(&graph, id) => {
-                    step.deadline = step.deadline.map(|deadline| deadline + absent);
-                }
-                StepStatus::Retrying(next) => step.status = StepStatus::Retrying(next + absent),
-                _ => {}
-            }
-            step.hold = step.hold.filter(|_| absent <= HOLD_GAP).map(|since| since + absent);
-        }
+        self.stand_still(absent);
         for id in reopened {
             if let Some(step) = self.steps.get_mut(&id)
                 && !step.given_up
@@ -282,6 +278,38 @@ impl RunState {
         }
         self.blocks.retain(|_, block| !matches!(block, BlockState::Failed(_)));
         self.refresh_all();
+        Ok(())
+    }
+
+    /// Attended time stood still for so many milliseconds: what counts in it moves.
+    fn stand_still(&mut self, ms: i64) {
+        let graph = self.graph.clone();
+        for (id, step) in &mut self.steps {
+            match step.status {
+                StepStatus::Running if keeps_attended_time(&graph, id) => {
+                    step.deadline = step.deadline.map(|deadline| deadline + ms);
+                }
+                StepStatus::Retrying(next) => step.status = StepStatus::Retrying(next + ms),
+                _ => {}
+            }
+            step.hold = step.hold.filter(|_| ms <= HOLD_GAP).map(|since| since + ms);
+        }
+    }
+
+    fn went_out_of_reach(&mut self, since: i64) -> Result<(), IllegalEvent> {
+        if self.out_of_reach.is_some() {
+            return Err(illegal("the cluster was out of reach before"));
+        }
+        self.out_of_reach = Some(since);
+        Ok(())
+    }
+
+    fn came_into_reach(&mut self, away: i64) -> Result<(), IllegalEvent> {
+        if self.out_of_reach.is_none() || away < 0 {
+            return Err(illegal("the cluster was never out of reach"));
+        }
+        self.out_of_reach = None;
+        self.stand_still(away);
         Ok(())
     }
 
@@ -295,10 +323,12 @@ impl RunState {
         pre_image: Option<&serde_json::Value>,
     ) -> Result<(), IllegalEvent> {
         self.step_node(id)?;
-        let step = self.steps.entry(id.clone()).or_insert_with(|| StepState::new(at));
-        if !matches!(step.status, StepStatus::Open | StepStatus::Retrying(_)) || attempt != step.attempt + 1 {
-            return Err(illegal(format!("attempt {attempt} of `{id}` begins while it is {}", step.status.word())));
+        let before = self.steps.get(id);
+        let is_free = before.is_none_or(|step| matches!(step.status, StepStatus::Open | StepStatus::Retrying(_)));
+        if !is_free || attempt != before.map_or(0, |step| step.attempt) + 1 {
+            return Err(illegal(format!("attempt {attempt} of `{id}` begins while it is {}", word_of(before))));
         }
+        let step = self.steps.entry(id.clone()).or_insert_with(|| StepState::new(at));
         step.status = StepStatus::Running;
         step.attempt = attempt;
         step.tries += 1;
@@ -390,7 +420,8 @@ impl RunState {
     }
 
     fn rollout_started(&mut self, at: i64, event: &Event) -> Result<(), IllegalEvent> {
-        let Event::RolloutStarted { rollout, elements, batches, concurrency, max_failures, joined, gone } = event else {
+        let Event::RolloutStarted { rollout, elements, batches, concurrency, max_failures, joined, gone } = event
+        else {
             return Err(illegal("no rollout begins"));
         };
         let located = locate(&self.graph, rollout).ok_or_else(|| illegal(format!("the graph has no `{rollout}`")))?;
@@ -469,7 +500,8 @@ impl RunState {
     /// Brings the elements' statuses up to date with what an event said about something below them.
     fn refresh(&mut self, event: &Event) {
         let Some(id) = event.subject() else { return };
-        let mut ancestors: Vec<Id> = ancestors_of(id).filter(|id| self.rollouts.contains_key(*id)).map(str::to_owned).collect();
+        let mut ancestors: Vec<Id> =
+            ancestors_of(id).filter(|id| self.rollouts.contains_key(*id)).map(str::to_owned).collect();
         ancestors.sort_by_key(|id| std::cmp::Reverse(id.len()));
         for rollout in ancestors {
             let below = id.get(rollout.len() + 1..).and_then(|rest| rest.split('/').next());

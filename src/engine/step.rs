@@ -174,9 +174,10 @@ impl Driver<'_> {
         let Some(located) = locate(&graph, id) else { return Ok(()) };
         match &located.node.kind {
             NodeKind::Action(action) => {
-                let seen = action.done_when.as_ref().is_some_and(|condition| {
-                    matches!(self.evaluate(&located, condition), Ok(Value::Bool(true)))
-                });
+                let seen = action
+                    .done_when
+                    .as_ref()
+                    .is_some_and(|condition| matches!(self.evaluate(&located, condition), Ok(Value::Bool(true))));
                 if seen {
                     let note = Some("its effect was seen after the interruption".to_owned());
                     let outcome = Outcome::Done { value: None, note };

@@ -89,6 +89,7 @@ impl Told {
             cluster: ClusterInfo::default(),
             params: BTreeMap::new(),
             values: BTreeMap::new(),
+            seen: crate::plan::graph::Seen::default(),
             root: block(nodes),
         };
         let mut told = Self { state: RunState::new(Arc::new(graph)), at: 1_000 };
@@ -138,7 +139,14 @@ impl Told {
         self.end(step, Outcome::Failed { failure: Failure::new("E500", "no") });
     }
 
-    fn select(&mut self, id: &str, names: &[(&str, Option<&str>)], batches: &[usize], concurrency: usize, max_failures: usize) {
+    fn select(
+        &mut self,
+        id: &str,
+        names: &[(&str, Option<&str>)],
+        batches: &[usize],
+        concurrency: usize,
+        max_failures: usize,
+    ) {
         let element = |(name, key): &(&str, Option<&str>)| Element {
             name: (*name).to_owned(),
             value: Value::string(*name),
@@ -279,7 +287,10 @@ fn a_failed_branch_settles_the_others() {
 #[test]
 fn a_block_that_continues_runs_its_finally_and_is_never_begun_anew() {
     let inner = group("in", block(vec![step("s")]), Some(block(vec![step("f")])));
-    let mut run = Told::new(vec![group("out", tolerant(vec![inner, step("never")]), Some(block(vec![step("f")]))), step("after")]);
+    let mut run = Told::new(vec![
+        group("out", tolerant(vec![inner, step("never")]), Some(block(vec![step("f")]))),
+        step("after"),
+    ]);
     run.fail("out/in/s");
     assert_eq!(run.ready(), "Active: out/in/finally/f");
     run.done("out/in/finally/f");
@@ -325,6 +336,23 @@ fn absence_moves_deadlines_and_breaks_long_holds() {
     run.driver(HOLD_GAP + 1);
     assert!(run.state.steps["one"].hold.is_none());
     assert_eq!(run.state.steps["one"].status, StepStatus::Running, "it is found under way");
+}
+
+#[test]
+fn clocks_stand_still_while_the_cluster_is_out_of_reach() {
+    let mut run = Told::new(vec![step("one")]);
+    run.start("one");
+    let before = run.state.steps["one"].deadline.unwrap();
+    run.refuses(Event::InReach { away: 5 });
+    let since = run.at;
+    run.apply(Event::OutOfReach { since, detail: "no route".to_owned() });
+    run.refuses(Event::OutOfReach { since, detail: "no route".to_owned() });
+    run.apply(Event::InReach { away: 360_000 });
+    assert_eq!(run.state.steps["one"].deadline, Some(before + 360_000));
+    assert_eq!(run.state.out_of_reach, None);
+    run.apply(Event::OutOfReach { since, detail: "no route".to_owned() });
+    run.driver(7);
+    assert_eq!(run.state.out_of_reach, None, "a new driver finds out for itself");
 }
 
 #[test]

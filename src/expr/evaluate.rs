@@ -315,7 +315,8 @@ fn register_operators(engine: &mut Engine) {
     engine.register_fn("opt", |value: Value| if value == Value::None { Dynamic::UNIT } else { Dynamic::from(value) });
     engine.register_fn("eq", |a: Value, b: Value| Value::Bool(op::equal(&a, &b)));
     engine.register_fn("ne", |a: Value, b: Value| Value::Bool(!op::equal(&a, &b)));
-    engine.register_fn("isin", |a: Value, b: Value| -> HostResult<Value> { host(op::contains(&a, &b).map(Value::Bool)) });
+    engine
+        .register_fn("isin", |a: Value, b: Value| -> HostResult<Value> { host(op::contains(&a, &b).map(Value::Bool)) });
     type Holds = fn(Ordering) -> bool;
     let orders: [(&str, Holds); 4] =
         [("lt", Ordering::is_lt), ("le", Ordering::is_le), ("gt", Ordering::is_gt), ("ge", Ordering::is_ge)];
@@ -373,8 +374,10 @@ fn list_method(items: &[Value], name: &str, argument: &Value) -> Result<Value, E
         "len" | "count" => Ok(length()),
         "is_empty" => Ok(Value::Bool(items.is_empty())),
         "first" => Ok(items.first().cloned().unwrap_or(Value::None)),
-        "min" => sortable(items).map(|()| items.iter().min_by(|a, b| super::total_order(a, b)).cloned().unwrap_or(Value::None)),
-        "max" => sortable(items).map(|()| items.iter().max_by(|a, b| super::total_order(a, b)).cloned().unwrap_or(Value::None)),
+        "min" => sortable(items)
+            .map(|()| items.iter().min_by(|a, b| super::total_order(a, b)).cloned().unwrap_or(Value::None)),
+        "max" => sortable(items)
+            .map(|()| items.iter().max_by(|a, b| super::total_order(a, b)).cloned().unwrap_or(Value::None)),
         "sum" => op::sum(items, argument.clone()),
         "contains" => op::contains(argument, &Value::list(items.to_vec())).map(Value::Bool),
         "unique" => sortable(items).map(|()| unique(items)),
@@ -503,4 +506,3 @@ fn for_item(error: EvalError, item: &Value) -> EvalError {
         (error, _) => error,
     }
 }
-

@@ -223,7 +223,11 @@ fn zero_of(list: &Type) -> String {
 fn local(name: &str) -> String {
     let mut out = String::from("l_");
     for c in name.chars() {
-        if c.is_ascii_alphanumeric() || c == '_' { out.push(c) } else { let _ = write!(out, "_{:x}_", u32::from(c)); }
+        if c.is_ascii_alphanumeric() || c == '_' {
+            out.push(c)
+        } else {
+            let _ = write!(out, "_{:x}_", u32::from(c));
+        }
     }
     out
 }

@@ -91,7 +91,9 @@ pub(super) fn add(a: &Value, b: &Value) -> Evaluated {
     arithmetic(a, b, "+", |a, b| {
         Some(match (a, b) {
             (Value::Int(a), Value::Int(b)) => Value::Int(a.checked_add(*b)?),
-            (Value::Quantity(a), Value::Quantity(b)) => Value::Quantity(Quantity { milli: a.milli.checked_add(b.milli)? }),
+            (Value::Quantity(a), Value::Quantity(b)) => {
+                Value::Quantity(Quantity { milli: a.milli.checked_add(b.milli)? })
+            }
             (Value::Quantity(a), Value::Int(b)) | (Value::Int(b), Value::Quantity(a)) => {
                 Value::Quantity(Quantity { milli: a.milli.checked_add(Quantity::whole(*b).milli)? })
             }
@@ -112,7 +114,9 @@ pub(super) fn subtract(a: &Value, b: &Value) -> Evaluated {
     arithmetic(a, b, "-", |a, b| {
         Some(match (a, b) {
             (Value::Int(a), Value::Int(b)) => Value::Int(a.checked_sub(*b)?),
-            (Value::Quantity(a), Value::Quantity(b)) => Value::Quantity(Quantity { milli: a.milli.checked_sub(b.milli)? }),
+            (Value::Quantity(a), Value::Quantity(b)) => {
+                Value::Quantity(Quantity { milli: a.milli.checked_sub(b.milli)? })
+            }
             (Value::Quantity(a), Value::Int(b)) => {
                 Value::Quantity(Quantity { milli: a.milli.checked_sub(Quantity::whole(*b).milli)? })
             }
@@ -265,7 +269,9 @@ pub(super) fn scalar_method(receiver: &Value, name: &str, argument: Option<&Valu
         (Value::String(of), "contains", Some(text)) => Value::Bool(of.contains(text)),
         (Value::String(of), "starts_with", Some(text)) => Value::Bool(of.starts_with(text)),
         (Value::String(of), "ends_with", Some(text)) => Value::Bool(of.ends_with(text)),
-        (Value::String(of), "split", Some("")) => Value::list(of.chars().map(|c| Value::string(c.to_string())).collect()),
+        (Value::String(of), "split", Some("")) => {
+            Value::list(of.chars().map(|c| Value::string(c.to_string())).collect())
+        }
         (Value::String(of), "split", Some(text)) => Value::list(of.split(text).map(Value::string).collect()),
         (Value::String(of), "trim", _) => Value::string(of.trim()),
         (Value::String(of), "len", _) => Value::Int(i64::try_from(of.chars().count()).unwrap_or(i64::MAX)),

@@ -1,28 +1,43 @@
 //! What is known of a cluster: caches kept by our own list and watch, or filled from a snapshot; one cache for all steps.
+//!
+//! - [`objects`]: the trimmed objects; `resource`: where the server has them
+//! - `tables`: objects, indices, and a version for everything that can be read ([`reads`])
+//! - `fields`: the fields that the catalog declares
+//! - `watch`: list and watch; `confirm`: the confirming read
+//!
+//! What holds here: no fact is old news. A kind whose watch said nothing for 75 s is unknown, and so is one that the
+//! server does not let us read; unknown never passes a gate.
 
+mod confirm;
+mod fields;
 pub mod objects;
 pub mod reads;
+pub(crate) mod resource;
+mod tables;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::watch;
+use tokio::sync::watch as channel;
 
+use crate::catalog::types::Kind;
 use crate::catalog::value::{ObjectRef, Value};
+use crate::catalog::version::Version;
 use crate::cluster::snapshot::Snapshot;
-use crate::cluster::{RequestError, Requests};
 use crate::expr::FactSource;
-use objects::{Budget, Node, Pod};
 use reads::{ReadKey, Reads, Unknown};
+use tables::RunFacts;
 
-/// Everything that is known of a cluster, as of now.
-#[derive(Debug, Default)]
-pub struct Facts {}
+pub use resource::Resource;
+pub use tables::{Facts, OWN_LABEL, SILENT_AFTER};
+pub use watch::{Watched, watch};
 
 /// Facts that many read and the watches write. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SharedFacts {
-    changed: watch::Receiver<u64>,
+    facts: Arc<RwLock<Facts>>,
+    changed: Arc<channel::Sender<u64>>,
 }
 
 /// Which kinds are needed beyond nodes, pods, workloads and budgets.
@@ -39,114 +54,117 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// What a text of a playbook or of lowered code may need; too much rather than too little.
-    pub fn in_text(_text: &str) -> Self {
-        todo!()
+    /// What a text of a playbook or of lowered code may need: too much rather than too little.
+    pub fn in_text(text: &str) -> Self {
+        let says = |word: &str| text.contains(word);
+        Self { jobs: says("jobs"), events: says("events"), webhooks: says("webhooks"), raw: says("raw") }
     }
-}
-
-/// Facts that are kept up to date until this is dropped.
-pub struct Watched {
-    /// The facts.
-    pub facts: SharedFacts,
-}
-
-/// Lists every kind that is needed and keeps it up to date by watch; comes back once every list was read.
-///
-/// # Errors
-/// What the server refused.
-pub async fn watch(_requests: &Requests, _needs: Needs, _clock: Arc<dyn crate::outside::Clock>) -> Result<Watched, RequestError> {
-    todo!()
 }
 
 impl SharedFacts {
-    /// The facts of a snapshot; they never change.
-    pub fn from_snapshot(_snapshot: &Snapshot) -> Self {
-        todo!()
+    fn new(facts: Facts) -> Self {
+        Self { facts: Arc::new(RwLock::new(facts)), changed: Arc::new(channel::Sender::new(0)) }
     }
-    /// Reads several things of one moment. Short: the watches wait meanwhile.
-    pub fn read<T>(&self, _read: impl FnOnce(&Facts) -> T) -> T {
-        todo!()
-    }
-    /// Changes whenever a fact does.
-    pub fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.clone()
-    }
-    /// What the run itself knows: when it began, what was whole then, which nodes it has under way.
-    pub fn set_run(&self, _started: i64, _whole: BTreeMap<String, String>, _held: BTreeSet<String>) {
-        todo!()
-    }
-    /// The time, Unix milliseconds.
-    pub fn set_now(&self, _now: i64) {
-        todo!()
-    }
-    /// Whether an object of that UID is not there any more; false where its kind is not known.
-    pub fn is_gone(&self, _object: &ObjectRef) -> bool {
-        todo!()
-    }
-    /// The budgets that cover a pod on a node, as `namespace/name`.
-    pub fn budgets_on_node(&self, _node: &str) -> BTreeSet<String> {
-        todo!()
-    }
-}
 
-impl Facts {
-    /// UID to hash of the pod template, of the workloads that are whole (`available >= desired`).
-    pub fn whole(&self) -> BTreeMap<String, String> {
-        todo!()
+    /// The facts of a snapshot: as of then, and never silent.
+    pub fn from_snapshot(snapshot: &Snapshot) -> Self {
+        let versions: Vec<Version> = snapshot.version.parse().into_iter().collect();
+        let mut facts = Facts::new(snapshot.as_of, false, true, versions);
+        for resource in Resource::ALL {
+            if let Some(objects) = snapshot.objects.get(resource.name()) {
+                facts.list(resource, objects.clone(), "");
+            }
+        }
+        Self::new(facts)
     }
-    /// The node of that name.
-    pub fn node(&self, _name: &str) -> Option<&Arc<Node>> {
-        todo!()
+
+    /// Reads several things of one moment. Short: the watches wait meanwhile.
+    pub fn read<T>(&self, read: impl FnOnce(&Facts) -> T) -> T {
+        read(&self.facts.read().unwrap_or_else(PoisonError::into_inner))
     }
-    /// Every pod bound to a node, in order of namespace and name.
-    pub fn pods_on(&self, _node: &str) -> Vec<Arc<Pod>> {
-        todo!()
+
+    /// Changes facts, and tells those who wait for a change if there was one.
+    pub(crate) fn write<T>(&self, write: impl FnOnce(&mut Facts) -> T) -> T {
+        let mut facts = self.facts.write().unwrap_or_else(PoisonError::into_inner);
+        let before = facts.last_change();
+        let result = write(&mut facts);
+        let after = facts.last_change();
+        drop(facts);
+        if after != before {
+            self.changed.send_replace(after);
+        }
+        result
     }
-    /// The pod of that UID.
-    pub fn pod(&self, _uid: &str) -> Option<&Arc<Pod>> {
-        todo!()
+
+    /// Changes whenever a fact does.
+    pub fn changed(&self) -> channel::Receiver<u64> {
+        self.changed.subscribe()
     }
-    /// The budgets that cover a pod, in order of name.
-    pub fn budgets_of(&self, _pod: &Pod) -> Vec<Arc<Budget>> {
-        todo!()
+
+    /// What the run itself knows: when it began (Unix milliseconds), what was whole then, which nodes it has under way.
+    pub fn set_run(&self, started: i64, whole: BTreeMap<String, String>, held: BTreeSet<String>) {
+        self.write(|facts| facts.set_run(RunFacts { started: Some(started), whole, held }));
     }
-    /// The pods that a budget covers.
-    pub fn pods_of_budget(&self, _budget: &Budget) -> Vec<Arc<Pod>> {
-        todo!()
+
+    /// The time, Unix milliseconds.
+    pub fn set_now(&self, now: i64) {
+        self.write(|facts| facts.set_now(now));
     }
-    /// The pods whose controller, or whose controller's controller, is of that UID.
-    pub fn pods_of_workload(&self, _uid: &str) -> Vec<Arc<Pod>> {
-        todo!()
+
+    /// Whether an object of that UID is not there any more; false where its kind is not known.
+    pub fn is_gone(&self, object: &ObjectRef) -> bool {
+        self.read(|facts| facts.known(object.kind).is_ok() && !facts.is_there(object))
     }
-    /// The workload that a pod belongs to.
-    pub fn workload_of(&self, _pod: &Pod) -> Option<ObjectRef> {
-        todo!()
+
+    /// The budgets that cover a pod on a node that is meant to run, as `namespace/name`.
+    pub fn budgets_on_node(&self, node: &str) -> BTreeSet<String> {
+        self.read(|facts| {
+            let pods = facts.pods_on(node);
+            let running = pods.iter().filter(|pod| pod.is_meant_to_run());
+            let budgets = running.flat_map(|pod| facts.budgets_of(pod));
+            budgets.map(|budget| format!("{}/{}", budget.metadata.namespace, budget.metadata.name)).collect()
+        })
     }
-    /// How many pods a workload is to have, and how many of those that we see are ready.
-    pub fn replicas(&self, _workload: &str) -> Option<(i64, i64)> {
-        todo!()
+
+    /// Comes back once the cache of that kind has what the server had at that version of an object; the caller bounds it.
+    pub async fn until_seen(&self, kind: Kind, resource_version: &str) {
+        let Some(resource) = Resource::single(kind) else { return };
+        let mut changed = self.changed();
+        loop {
+            changed.mark_unchanged();
+            if self.read(|facts| facts.has_reached(resource, resource_version)) {
+                return;
+            }
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
     }
-    /// Whether the controller of that kind and UID exists; `None` where the kind is not watched.
-    pub fn has_controller(&self, _kind: &str, _uid: &str) -> Option<bool> {
-        todo!()
+
+    /// Why the server no longer lets us read something that it let us read before.
+    pub fn refused(&self) -> Option<String> {
+        self.read(|facts| facts.refused().map(str::to_owned))
     }
 }
 
 impl FactSource for SharedFacts {
-    fn fact(&self, _name: &str, _reads: &mut Reads) -> Result<Value, Unknown> {
-        todo!()
+    fn fact(&self, name: &str, reads: &mut Reads) -> Result<Value, Unknown> {
+        self.read(|facts| facts.fact(name, reads))
     }
-    fn field(&self, _object: &Arc<ObjectRef>, _field: &str, _reads: &mut Reads) -> Result<Value, Unknown> {
-        todo!()
+
+    fn field(&self, object: &Arc<ObjectRef>, field: &str, reads: &mut Reads) -> Result<Value, Unknown> {
+        self.read(|facts| facts.field(object, field, reads))
     }
-    fn regressed(&self, _reads: &mut Reads) -> Result<Value, Unknown> {
-        todo!()
+
+    fn regressed(&self, reads: &mut Reads) -> Result<Value, Unknown> {
+        self.read(|facts| facts.regressed(reads))
     }
-    fn version(&self, _key: &ReadKey) -> u64 {
-        todo!()
+
+    fn version(&self, key: &ReadKey) -> u64 {
+        self.read(|facts| facts.version(key))
     }
+
     fn now(&self) -> i64 {
-        todo!()
+        self.read(|facts| facts.now)
     }
 }

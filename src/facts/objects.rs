@@ -361,6 +361,10 @@ pub struct ControllerStatus {
     pub desired_number_scheduled: i64,
     /// The generation that the status is of.
     pub observed_generation: i64,
+    /// How many pods there are.
+    pub replicas: i64,
+    /// How many of them are of the newest template.
+    pub updated_replicas: i64,
 }
 
 /// A label selector.
@@ -500,6 +504,98 @@ pub struct LeaseSpec {
     /// When it was renewed last.
     pub renew_time: Option<Timestamp>,
 }
+
+/// An events.k8s.io/v1 or v1 Event.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Event {
+    /// `metadata`
+    pub metadata: Meta,
+    /// `Normal` or `Warning`.
+    #[serde(rename = "type")]
+    pub severity: String,
+    /// One word.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+    /// What it is about.
+    pub involved_object: Involved,
+    /// How often it was seen.
+    pub count: Option<i64>,
+    /// When it was seen last.
+    pub last_timestamp: Option<Timestamp>,
+    /// When it was seen, of a new event.
+    pub event_time: Option<Timestamp>,
+}
+
+/// `involvedObject` of an event
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Involved {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A ValidatingWebhookConfiguration or MutatingWebhookConfiguration.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct WebhookConfiguration {
+    /// `metadata`
+    pub metadata: Meta,
+    /// Its webhooks.
+    #[serde(deserialize_with = "or_default")]
+    pub webhooks: Vec<Webhook>,
+}
+
+/// One webhook of a configuration
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Webhook {
+    /// Its name.
+    pub name: String,
+    /// `Fail` (also where none is said) or `Ignore`.
+    pub failure_policy: Option<String>,
+    /// Who answers.
+    pub client_config: ClientConfig,
+}
+
+/// `clientConfig` of a webhook
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ClientConfig {
+    /// A service of the cluster.
+    pub service: Option<ServiceReference>,
+}
+
+/// `service` of a webhook's client configuration
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ServiceReference {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What has `metadata`.
+pub trait Object: serde::de::DeserializeOwned {
+    /// Its metadata.
+    fn meta(&self) -> &Meta;
+}
+
+macro_rules! objects {
+    ($($kind:ident)*) => {$(
+        impl Object for $kind {
+            fn meta(&self) -> &Meta {
+                &self.metadata
+            }
+        }
+    )*};
+}
+
+objects! { Node Pod Controller Budget Job Lease Event WebhookConfiguration }
 
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

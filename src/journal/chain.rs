@@ -5,13 +5,10 @@ use std::io;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::digest::hex;
+
 use super::frame;
 use super::record::{Header, Payload, RECORD_VERSION, Record};
-
-/// The SHA-256 of `bytes` in lower-case hex.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    to_hex(&Sha256::digest(bytes))
-}
 
 /// Where a journal ends, which is all that the next append needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +85,7 @@ pub(super) fn hash_line(frame: &[u8]) -> String {
     let mut hash = Sha256::new();
     hash.update(frame);
     hash.update(b"\n");
-    to_hex(&hash.finalize()[..8])
+    hex(&hash.finalize()[..8])
 }
 
 fn check_len(json: &[u8]) -> io::Result<()> {
@@ -103,8 +100,4 @@ fn line_of(value: &impl Serialize) -> Result<Vec<u8>, io::Error> {
     let mut line = Vec::new();
     frame::write_line(&mut line, &serde_json::to_vec(value)?);
     Ok(line)
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -140,6 +140,7 @@ impl JournalError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::LockHeld { .. } => 6,
+            Self::NoSuchRun { .. } => 2,
             _ => 7,
         }
     }

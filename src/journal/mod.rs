@@ -39,7 +39,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use chain::sha256_hex;
+pub use crate::digest::sha256_hex;
 pub use error::JournalError;
 pub use file::{CrashPoint, Journal, Opened, Read, Salvaged, TornTail, read_only, salvage};
 pub use lock::{Holder, LockState};

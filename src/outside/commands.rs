@@ -104,10 +104,7 @@ impl HeldCommand for Held {
         self.process.clone()
     }
 
-    fn let_go(
-        self: Box<Self>,
-        lines: UnboundedSender<OutputLine>,
-    ) -> BoxFuture<'static, Result<CommandEnd, String>> {
+    fn let_go(self: Box<Self>, lines: UnboundedSender<OutputLine>) -> BoxFuture<'static, Result<CommandEnd, String>> {
         // A task of its own keeps reading when nobody awaits the end any more, so that the command is not cut off.
         let running = tokio::spawn(run(self.child, lines));
         Box::pin(async move { running.await.map_err(|error| format!("its outputs could not be read: {error}"))? })

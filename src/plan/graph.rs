@@ -1,7 +1,7 @@
 //! The step graph: what a run carries out, resolved and versioned; the journal keeps it whole.
 //!
 //! Series-parallel: blocks of nodes, rollouts as templates with a selection. A node's `id` is one segment; the path of
-//! segments from the root is the step's id (`workers/ip-10-0-3-7/drain`), built by [`crate::plan::path`].
+//! segments from the root is the step's id (`workers/ip-10-0-3-7/drain`), put together by [`crate::plan::path`].
 //! Expressions are [`Code`]: their text for people, and the lowered form that `expr::load` reads back.
 
 use std::collections::BTreeMap;
@@ -59,8 +59,31 @@ pub struct Graph {
     pub params: BTreeMap<String, Value>,
     /// Slot to value, of everything known at plan time (parameters too).
     pub values: BTreeMap<String, Value>,
+    /// What the cluster showed beside that, for pictures of the plan; no part of the digest, and nothing of a run reads it.
+    #[serde(default, skip_serializing_if = "Seen::is_empty")]
+    pub seen: Seen,
     /// The statements.
     pub root: Block,
+}
+
+/// What was seen of the cluster when the plan was made.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Seen {
+    /// The lowest version of the kubelets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubelet: Option<Value>,
+    /// By the id of an assertion outside rollouts: whether it held.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asserts: BTreeMap<String, bool>,
+    /// By the id of a rollout: the key of `one … at a time` of each planned element.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, Vec<Value>>,
+}
+
+impl Seen {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which cluster a plan was made from, and when.
@@ -324,4 +347,3 @@ impl NodeKind {
         }
     }
 }
-

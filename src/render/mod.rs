@@ -1,4 +1,11 @@
 //! Graph → text, JSON: one file each.
+//!
+//! Pure: the same graph gives the same text, on every machine.
+
+mod counts;
+mod page;
+mod steps;
+mod tree;
 
 use crate::plan::graph::Graph;
 
@@ -9,12 +16,21 @@ pub struct TextOptions {
     pub steps: bool,
 }
 
-/// The plan as a tree of text, at most 100 columns wide.
-pub fn text(_graph: &Graph, _options: TextOptions) -> String {
-    todo!()
+/// The plan as a tree of text, at most 100 columns wide; with every step by its id instead where that is asked for.
+pub fn text(graph: &Graph, options: TextOptions) -> String {
+    let mut page = page::Page::default();
+    tree::head(graph, &mut page);
+    page.blank();
+    if options.steps {
+        steps::list(graph, &mut page);
+    } else {
+        tree::tree(graph, &mut page);
+    }
+    page.finish()
 }
 
-/// The plan as versioned JSON, pretty.
-pub fn json(_graph: &Graph) -> String {
-    todo!()
+/// The plan as versioned JSON, pretty: the form in which a journal keeps it.
+pub fn json(graph: &Graph) -> String {
+    // A graph is of strings, numbers and lists alone: nothing in it that JSON cannot hold.
+    serde_json::to_string_pretty(graph).map(|text| text + "\n").unwrap_or_default()
 }

@@ -10,9 +10,9 @@ use crate::journal::Record;
 
 use super::words::{clock, line};
 
-/// What a step waits for is said again after so many milliseconds, if it is still the same.
+/// What a step waits for is said again, as it is then, each so many milliseconds.
 const REMIND: i64 = 60_000;
-/// And a change of it no sooner than after so many.
+/// And for the first time after so many, so that a wait of a moment makes no line.
 const QUIET: i64 = 5_000;
 
 /// Writes lines to a stream.
@@ -66,7 +66,7 @@ impl<W: Write> Observer for Lines<W> {
         self.say(text);
     }
 
-    /// What steps wait for is told here, so that a wait of a moment makes no line.
+    /// What steps wait for is told here: it changes with every second that it counts.
     fn tick(&mut self, now: i64, _state: &RunState) {
         self.now = now;
         let mut due = Vec::new();

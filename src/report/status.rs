@@ -17,7 +17,14 @@ pub fn render_status(run: &str, state: &RunState, driven: Option<&str>, now: i64
         (phase, Some(who)) => format!("{}, driven by {who}", phase.word()),
         (phase, None) => phase.word().to_owned(),
     };
-    let _ = writeln!(out, "{}  run {run}   {phase}   begun {} ({} ago)", state.graph.name, clock(state.started), took(now - state.started));
+    let begun = match state.phase {
+        Phase::New => String::new(),
+        _ => format!("   begun {} ({} ago)", clock(state.started), took(now - state.started)),
+    };
+    let _ = writeln!(out, "{}  run {run}   {phase}{begun}", state.graph.name);
+    if let Some(since) = state.out_of_reach {
+        let _ = writeln!(out, "  the cluster is out of reach since {} ({} ago)", clock(since), took(now - since));
+    }
     for (id, rollout) in &state.rollouts {
         let _ = writeln!(out, "  rollout {id}   {}", rollout_line(rollout));
     }
@@ -29,7 +36,8 @@ pub fn render_status(run: &str, state: &RunState, driven: Option<&str>, now: i64
         };
         let _ = writeln!(out, "  {id}   {word}   for {}", took(now - step.started));
     }
-    if !matches!(state.phase, Phase::Running | Phase::New) || driven.is_none() {
+    let is_on = matches!(state.phase, Phase::New | Phase::Running | Phase::Stopping(_));
+    if !(is_on && driven.is_some()) {
         out.push_str(&render_summary(run, state));
     }
     out
@@ -78,7 +86,7 @@ pub fn status_json(run: &str, state: &RunState, driven: Option<&str>) -> serde_j
         .collect();
     json!({
         "schema": 1, "run": run, "playbook": state.graph.name, "digest": state.graph.digest, "phase": state.phase.word(),
-        "started": state.started, "last": state.last, "driven_by": driven, "rollouts": rollouts, "steps": steps,
+        "started": state.started, "last": state.last, "out_of_reach": state.out_of_reach, "driven_by": driven, "rollouts": rollouts, "steps": steps,
     })
 }
 
@@ -92,7 +100,11 @@ pub fn render_runs<'a>(runs: impl Iterator<Item = (&'a str, Result<&'a RunState,
                     (Phase::Running | Phase::Stopping(_), false) => "interrupted",
                     (phase, _) => phase.word(),
                 };
-                format!("{id}  {:<12}  {}   last heard of {} ago", phase, state.graph.name, took(now - state.last))
+                let heard = match state.phase {
+                    Phase::New => String::new(),
+                    _ => format!("   last heard of {} ago", took(now - state.last)),
+                };
+                format!("{id}  {phase:<12}  {}{heard}", state.graph.name)
             }
             Err(why) => format!("{id}  unreadable    {why}"),
         };

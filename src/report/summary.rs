@@ -32,7 +32,9 @@ fn headline(run: &str, state: &RunState) -> String {
     let name = &state.graph.name;
     match &state.phase {
         Phase::Ended(RunOutcome::Done) => format!("{name}  run {run}   done in {lasted}{elements}"),
-        Phase::Ended(outcome) => format!("{name}  run {run}   {outcome:?} after {lasted}{elements}"),
+        Phase::Ended(RunOutcome::RolledBack | RunOutcome::Aborted) => {
+            format!("{name}  run {run}   {} after {lasted}{elements}", state.phase.word())
+        }
         Phase::Halted(reason) => {
             let why = match reason {
                 HaltReason::StepFailed => "a step failed".to_owned(),
@@ -42,14 +44,17 @@ fn headline(run: &str, state: &RunState) -> String {
             };
             format!("{name}  run {run}   halted after {lasted}{elements}: {why}\n  go on with   sprag resume {run}")
         }
-        phase => format!("{name}  run {run}   {}", phase.word()),
+        Phase::New | Phase::Running | Phase::Stopping(_) => {
+            format!("{name}  run {run}   nobody drives it\n  go on with   sprag resume {run}")
+        }
     }
 }
 
 fn elements_done(state: &RunState) -> String {
-    let top = state.rollouts.iter().filter(|(id, _)| {
-        locate(&state.graph, id).is_some_and(|located| located.frames.is_empty())
-    });
+    let top = state
+        .rollouts
+        .iter()
+        .filter(|(id, _)| locate(&state.graph, id).is_some_and(|located| located.frames.is_empty()));
     let (mut done, mut whole) = (0, 0);
     for (_, rollout) in top {
         done += rollout.finished();

@@ -1,6 +1,6 @@
 //! The words that every screen uses for the same thing.
 
-use crate::engine::event::{Event, Id, Outcome, Progress};
+use crate::engine::event::{Decision, Event, Id, Outcome, Progress};
 use crate::engine::locate::locate;
 use crate::engine::state::{RolloutState, RunState};
 use crate::plan::graph::NodeKind;
@@ -13,20 +13,26 @@ pub(super) fn clock(ms: i64) -> String {
     }
 }
 
-/// How long something took: `0.2 s`, `51 s`, `4 min 10 s`, `3 h 5 min`.
+/// How long something took: `0.2 s`, `51 s`, `4 min 10 s`, `3 h 5 min`, `9 days 4 h`.
 pub(super) fn took(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
     match seconds {
         0..=9 => format!("{}.{} s", seconds, ms.max(0) % 1000 / 100),
         10..=119 => format!("{seconds} s"),
         120..=7199 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        7200..=172_799 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} days {} h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }
 
-/// `1 node`, `2 nodes`.
+/// `1 node`, `2 nodes`, `3 batches`.
 pub(super) fn counted(n: usize, word: &str) -> String {
-    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+    let ending = match n {
+        1 => "",
+        _ if word.ends_with("ch") => "es",
+        _ => "s",
+    };
+    format!("{n} {word}{ending}")
 }
 
 /// The outermost rollout that is on, for the head of a screen.
@@ -72,7 +78,7 @@ pub(super) fn line(event: &Event, state: &RunState) -> Option<String> {
                 text.push_str(": nothing is selected, done at once");
             }
             if batches.len() > 1 {
-                text.push_str(&format!(" in {}", counted(batches.len(), "batch").replace("batchs", "batches")));
+                text.push_str(&format!(" in {}", counted(batches.len(), "batch")));
             }
             if !joined.is_empty() || !gone.is_empty() {
                 text.push_str(&format!("   +{} joined, -{} gone since the plan", joined.len(), gone.len()));
@@ -85,7 +91,19 @@ pub(super) fn line(event: &Event, state: &RunState) -> Option<String> {
             Some(format!("{rollout}/{name}  begins   {}", progress_of(state).unwrap_or_default()))
         }
         Event::ElementSkipped { rollout, why, .. } => Some(format!("{rollout}  skipped: {why}")),
-        Event::Decided { step, decision, by } => Some(format!("{step}  {by} decided: {decision:?}").to_lowercase()),
+        Event::Decided { step, decision, by } => {
+            let word = match decision {
+                Decision::Retry => "is begun again",
+                Decision::Done => "counts as done",
+                Decision::Fail => "counts as failed",
+            };
+            Some(format!("{step}  {word}: decided by {by}"))
+        }
+        Event::OutOfReach { since, detail } => Some(format!(
+            "the cluster is out of reach for {}: {detail}; nothing begins, clocks stand still",
+            took(state.last - since)
+        )),
+        Event::InReach { away } => Some(format!("the cluster answers again after {}: going on", took(*away))),
         Event::StopRequested { signal } => Some(format!("{signal}: stopping")),
     }
 }

@@ -82,7 +82,13 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<String, Diagnostic> {
     }
 }
 
-fn too_large(name: &str, bytes: usize) -> Diagnostic {
+/// The milliseconds of a duration as the language writes it, such as `1h30m`; `None` if it is not written so.
+pub fn parse_duration(text: &str) -> Option<i64> {
+    parser::parse_duration(text)
+}
+
+/// E004, also of a file that was not read for its size.
+pub(crate) fn too_large(name: &str, bytes: usize) -> Diagnostic {
     let size = if bytes >= 10 * MAX_FILE { format!("{} MiB", bytes / MAX_FILE) } else { format!("{bytes} bytes") };
     Diagnostic::error("E004", format!("`{name}` is too large: {size}, and a playbook may have 1 MiB"))
         .help("is it a playbook? a long one is split into files that `use \"./other.sprag\"` brings in")

@@ -51,7 +51,9 @@ fn demo() -> testbed::Result<ExitCode> {
     ];
     let sprag = |command: &str, more: &[OsString]| {
         println!("\n$ sprag {command} {} --set target=v1.37.2", "playbooks/kubelet-in-place.sprag");
-        sprag::cli::main(["sprag".into(), command.into()].into_iter().chain(given.iter().cloned()).chain(more.iter().cloned()))
+        sprag::cli::main(
+            ["sprag".into(), command.into()].into_iter().chain(given.iter().cloned()).chain(more.iter().cloned()),
+        )
     };
     sprag("plan", &[]);
     let code = sprag("run", &["--dir".into(), folder.path().into()]);

@@ -40,7 +40,7 @@ fn only_runs_are_opened() {
     fs::create_dir(place.runs.path().join("notes")).expect("a folder");
     for id in ["7c1f-09", "notes", "..", ".", "", "7c1f-01/..", "7C1F-01", "7c1f-1", "7c1f--1"] {
         let error = place.runs.open(id).expect_err(id);
-        assert_eq!((error.code(), error.exit_code()), ("E607", 7), "{id}");
+        assert_eq!((error.code(), error.exit_code()), ("E607", 2), "{id}");
     }
     assert_eq!(place.runs.open("7c1f-01").expect("a run"), dir);
 }

@@ -33,6 +33,11 @@ pub(super) fn duration_sum(parts: &[(i64, &str)]) -> Option<i64> {
     })
 }
 
+/// The milliseconds of a duration as it is written, such as `1h30m`.
+pub(in crate::syntax) fn parse_duration(text: &str) -> Option<i64> {
+    duration_sum(&duration_parts(text)?)
+}
+
 /// A duration as it is written, the largest unit first: `1h30m`.
 pub(super) fn duration_text(millis: i64) -> String {
     let mut rest = millis;

@@ -23,6 +23,7 @@ use pest::iterators::Pair;
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
 use crate::syntax::ast::{Ast, Comment};
+pub(super) use literal::parse_duration;
 use scan::Scan;
 use tree::{Builder, Piece, Statements};
 

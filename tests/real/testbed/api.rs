@@ -59,7 +59,7 @@ impl Api {
             }
         });
         let runtime = runtime.recv().map_err(|_| Error::Start("no runtime for the API client".into()))?;
-        let client = runtime.block_on(client(kubeconfig))?;
+        let client = runtime.block_on(client(kubeconfig, Some(ANSWER)))?;
         Ok(Api { client, runtime, driver: Some((stop, driver)) })
     }
 
@@ -113,14 +113,15 @@ impl Api {
     }
 }
 
-async fn client(kubeconfig: &Path) -> Result<Client> {
+/// A client without retries that gives an answer so much time; `None` lets a watch last.
+pub(super) async fn client(kubeconfig: &Path, answer: Option<Duration>) -> Result<Client> {
     let failed = |error: &dyn std::fmt::Display| Error::Start(format!("connect by {}: {error}", kubeconfig.display()));
     let file = Kubeconfig::read_from(kubeconfig).map_err(|error| failed(&error))?;
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
     let mut config = config.map_err(|error| failed(&error))?;
     config.default_retry = false;
     config.proxy_url = None;
-    config.read_timeout = Some(ANSWER);
+    config.read_timeout = answer;
     Client::try_from(config).map_err(|error| failed(&error))
 }
 

@@ -19,6 +19,7 @@ pub mod controlplane;
 mod kwok;
 mod lab;
 mod process;
+pub mod proxy;
 pub mod workload;
 pub mod world;
 
@@ -48,6 +49,9 @@ pub enum Error {
         /// The answer.
         source: std::io::Error,
     },
+    /// The operating system said no to something whose error says enough.
+    #[error(transparent)]
+    Plain(#[from] std::io::Error),
     /// The API server said no, or could not be reached.
     #[error("`{request}`: {error}")]
     Api {

@@ -1,0 +1,36 @@
+//! What a drain is asked to do beside draining.
+
+use crate::actions::args::{Read, choice, optional_duration};
+use crate::actions::context::Args;
+
+/// What to do about a pod that would lose something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It stands in the way of the whole drain.
+    Refused,
+    /// The loss is accepted.
+    Accepted,
+}
+
+/// The arguments beside the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Options {
+    /// Seconds that each pod has to end; its own where none is said.
+    pub(super) grace: Option<i64>,
+    /// About pods with an emptyDir.
+    pub(super) emptydir: Loss,
+    /// About pods that nothing would start again.
+    pub(super) orphans: Loss,
+}
+
+impl Options {
+    pub(super) fn read(args: &Args) -> Read<Self> {
+        let loss = |name| -> Read<Loss> {
+            let is_accepted = choice(args, name, &["refuse", "delete"])? == "delete";
+            Ok(if is_accepted { Loss::Accepted } else { Loss::Refused })
+        };
+        // A grace of less than a second is still one: zero would mean a pod that is removed before it has ended.
+        let grace = optional_duration(args, "grace")?.map(|ms| ((ms + 999) / 1_000).max(1));
+        Ok(Self { grace, emptydir: loss("emptydir")?, orphans: loss("orphans")? })
+    }
+}

@@ -1,0 +1,290 @@
+//! The loop around the state of a drain: the facts and the server's answers go in, evictions and notes come out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use serde::Deserialize;
+
+use super::evict::evict;
+use super::fate::{Fate, Obstacle, fate};
+use super::options::Options;
+use super::state::{Answer, Drain, LATE_ARRIVALS, Shown, Stage};
+use super::told;
+use crate::actions::args::Read;
+use crate::actions::chance::Chance;
+use crate::actions::context::{Args, Attempt, Note, StepContext};
+use crate::actions::failure::{by_server, gone, timeout};
+use crate::actions::node::NodeNow;
+use crate::catalog::types::Kind;
+use crate::catalog::value::ObjectRef;
+use crate::engine::event::Progress;
+use crate::facts::Facts;
+use crate::facts::objects::Pod;
+
+/// How long a drain that ends early waits for the answers of evictions that are on their way.
+const SETTLES: Duration = Duration::from_secs(5);
+/// What it waits for is said again after so many milliseconds at the earliest.
+const SAY_EVERY: i64 = 1_000;
+/// How long it sleeps at most, in milliseconds; waking costs no request.
+const SLEEPS: i64 = 30_000;
+
+/// A list of pods as the server has them.
+#[derive(Deserialize)]
+struct PodList {
+    items: Vec<Pod>,
+}
+
+/// A drain under way.
+pub(super) struct Running<'a> {
+    node: &'a ObjectRef,
+    options: &'a Options,
+    context: &'a StepContext,
+    chance: Chance,
+    drain: Drain,
+    posts: FuturesUnordered<BoxFuture<'a, (Arc<Pod>, Read<Answer>)>>,
+    /// When the watch first showed the cordon.
+    cordon_seen: Option<i64>,
+    /// When the node's pods were listed last.
+    listed: i64,
+    said: Vec<String>,
+    counted: (usize, usize),
+    say_at: i64,
+}
+
+impl<'a> Running<'a> {
+    /// Looks at everything that can stand in the way, from the server and not from what was known before.
+    pub(super) async fn begin(node: &'a ObjectRef, options: &'a Options, context: &'a StepContext) -> Read<Self> {
+        let now = NodeNow::read(node, context).await?;
+        if !now.is_cordoned() {
+            return Err(told::open(node));
+        }
+        context.facts.until_seen(Kind::Node, now.resource_version()).await;
+        let mut running = Self {
+            node,
+            options,
+            context,
+            chance: Chance::of(context),
+            drain: Drain::default(),
+            posts: FuturesUnordered::new(),
+            cordon_seen: None,
+            listed: 0,
+            said: Vec::new(),
+            counted: (0, 0),
+            say_at: 0,
+        };
+        let obstacles = running.list().await?;
+        if !obstacles.is_empty() {
+            return Err(told::refused(node, &obstacles, 0));
+        }
+        running.look()?;
+        running.check_budgets()?;
+        Ok(running)
+    }
+
+    /// Refuses what no waiting can mend, before anything is evicted.
+    fn check_budgets(&self) -> Read<()> {
+        let waits = |stage| matches!(stage, Stage::Waits(_));
+        let mut several = self.drain.left().filter(|tracked| waits(tracked.stage)).filter_map(|tracked| {
+            let budgets = tracked.several()?;
+            Some(crate::why::several(&crate::why::pod_name(&tracked.pod), budgets))
+        });
+        if let Some(reason) = several.next() {
+            return Err(told::cannot_end(self.node, &reason));
+        }
+        let never = self.context.facts.read(|facts| {
+            self.drain.held().into_iter().find_map(|(budget, who)| {
+                let never = crate::why::never_allows(&budget, &crate::why::covered(facts, &budget)?)?;
+                Some(crate::why::Reason { who, ..never })
+            })
+        });
+        never.map_or(Ok(()), |reason| Err(told::cannot_end(self.node, &reason)))
+    }
+
+    /// Until the last pod is gone. Dropped, nothing is lost but answers that are on their way.
+    pub(super) async fn finish(&mut self) -> Read<Attempt> {
+        let ended = self.drive().await;
+        if ended.is_err() {
+            self.settle().await;
+        }
+        ended
+    }
+
+    async fn drive(&mut self) -> Read<Attempt> {
+        let mut changed = self.context.facts.changed();
+        loop {
+            changed.borrow_and_update();
+            self.look()?;
+            self.post();
+            if self.is_time_for_the_last_list() {
+                let obstacles = self.list().await?;
+                if !obstacles.is_empty() {
+                    return Err(told::refused(self.node, &obstacles, self.drain.evicted));
+                }
+                if self.drain.is_empty() {
+                    return Ok(told::done(&self.drain));
+                }
+                continue;
+            }
+            self.say();
+            let pause = Duration::from_millis(self.pause().unsigned_abs());
+            tokio::select! {
+                biased;
+                Some((pod, answer)) = self.posts.next() => self.answered(&pod, answer)?,
+                Ok(()) = changed.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Takes the answers of evictions that are on their way, and posts no further ones.
+    pub(super) async fn settle(&mut self) {
+        let _ = tokio::time::timeout(SETTLES, async {
+            while let Some((pod, answer)) = self.posts.next().await {
+                // The drain is over for another reason.
+                let _ = self.answered(&pod, answer);
+            }
+        })
+        .await;
+    }
+
+    /// The attempt whose time is over: the reason of each pod that is left.
+    pub(super) fn late(&self, args: &Args) -> Attempt {
+        let now = self.context.now();
+        let reasons = self.context.facts.read(|facts| told::reasons(&self.drain, facts, now));
+        told::late(self.node, &timeout(args), &self.drain, &reasons, now)
+    }
+
+    /// Lists the node's pods from the server, and comes back once the facts are not older than that.
+    async fn list(&mut self) -> Read<Vec<(String, Obstacle)>> {
+        self.listed = self.context.now();
+        let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", self.node.name);
+        let list: PodList = self.context.requests.get(&path).await.map_err(|error| by_server(error, "list", "pods"))?;
+        let newest = list.items.iter().filter_map(|pod| pod.metadata.resource_version.parse::<u64>().ok()).max();
+        if let Some(newest) = newest {
+            self.context.facts.until_seen(Kind::Pod, &newest.to_string()).await;
+        }
+        let judged = |facts: &Facts| -> Vec<(Arc<Pod>, Fate)> {
+            let judge = |pod: Pod| {
+                let fate = fate(&pod, has_daemon_set(facts, &pod), self.options);
+                (Arc::new(pod), fate)
+            };
+            list.items.into_iter().map(judge).collect()
+        };
+        let listed = self.context.facts.read(judged);
+        Ok(self.drain.listed(listed))
+    }
+
+    /// Takes what the facts show of the node and of the pods that are left.
+    fn look(&mut self) -> Read<()> {
+        let now = self.context.now();
+        let facts = &self.context.facts;
+        let is_cordoned = facts.read(|facts| {
+            facts
+                .node(&self.node.name)
+                .filter(|node| node.metadata.uid == self.node.uid)
+                .map(|node| node.spec.unschedulable)
+        });
+        match is_cordoned {
+            Some(true) => _ = self.cordon_seen.get_or_insert(now),
+            Some(false) => return Err(told::opened(self.node)),
+            None if facts.is_gone(self.node) => return Err(gone(self.node)),
+            None => {}
+        }
+        let left: Vec<Arc<Pod>> = self.drain.left().map(|tracked| tracked.pod.clone()).collect();
+        let gone: Vec<bool> = left.iter().map(|pod| facts.is_gone(&reference(pod))).collect();
+        let shown = facts.read(|facts| {
+            let shown = left.iter().zip(gone).filter_map(|(pod, is_gone)| {
+                let uid = pod.metadata.uid.clone();
+                match facts.pod(&uid) {
+                    Some(pod) => Some((uid, Shown::There(pod.clone(), facts.budgets_of(pod)))),
+                    None => is_gone.then_some((uid, Shown::Gone)),
+                }
+            });
+            shown.collect::<BTreeMap<_, _>>()
+        });
+        self.drain.look(&shown, now, &self.chance);
+        Ok(())
+    }
+
+    fn post(&mut self) {
+        if self.context.is_stopped() {
+            return;
+        }
+        let (context, grace) = (self.context, self.options.grace);
+        for pod in self.drain.next(context.now(), &self.chance) {
+            self.posts.push(Box::pin(async move {
+                let answer = evict(&pod, grace, context).await;
+                (pod, answer)
+            }));
+        }
+    }
+
+    fn answered(&mut self, pod: &Pod, answer: Read<Answer>) -> Read<()> {
+        let answer = answer?;
+        if answer == Answer::Accepted {
+            let progress = Progress::Evicted { pod: reference(pod) };
+            self.context.note(Note::Progress(self.context.step.clone(), progress));
+        }
+        self.drain.answered(&pod.metadata.uid, &answer, self.context.now(), &self.chance);
+        Ok(())
+    }
+
+    fn is_time_for_the_last_list(&self) -> bool {
+        self.last_list_at().is_some_and(|at| self.context.now() >= at)
+    }
+
+    /// When a list can be the last; `None` while pods are left, or the watch has not shown the cordon.
+    fn last_list_at(&self) -> Option<i64> {
+        let seen = self.cordon_seen.filter(|_| self.drain.is_empty())?;
+        Some(seen.max(self.listed) + LATE_ARRIVALS)
+    }
+
+    /// Says what it waits for, when that has changed.
+    fn say(&mut self) {
+        let counted = self.drain.counted();
+        if counted != self.counted {
+            self.counted = counted;
+            self.context.note(Note::Counted(self.context.step.clone(), counted.0, counted.1));
+        }
+        let now = self.context.now();
+        if now < self.say_at {
+            return;
+        }
+        self.say_at = now + SAY_EVERY;
+        let lines = match self.cordon_seen {
+            None if self.drain.is_empty() => vec!["the watch does not show the cordon yet".to_owned()],
+            _ => self.context.facts.read(|facts| told::waiting(&told::reasons(&self.drain, facts, now), now)),
+        };
+        if lines != self.said {
+            self.said.clone_from(&lines);
+            self.context.waiting(lines);
+        }
+    }
+
+    /// Milliseconds until something is to be done though no fact changes.
+    fn pause(&self) -> i64 {
+        let now = self.context.now();
+        let say = Some(self.say_at).filter(|at| *at > now);
+        [self.drain.wakes_at(), self.last_list_at(), say]
+            .into_iter()
+            .flatten()
+            .fold(SLEEPS, |pause, at| pause.min(at - now))
+            .max(1)
+    }
+}
+
+/// Whether the DaemonSet of a pod that names one exists, as far as that is known.
+fn has_daemon_set(facts: &Facts, pod: &Pod) -> bool {
+    let controller = pod.metadata.controller();
+    controller.is_none_or(|controller| facts.has_controller(&controller.kind, &controller.uid) != Some(false))
+}
+
+/// The pod as events name it.
+fn reference(pod: &Pod) -> ObjectRef {
+    let meta = &pod.metadata;
+    ObjectRef { kind: Kind::Pod, namespace: meta.namespace.clone(), name: meta.name.clone(), uid: meta.uid.clone() }
+}

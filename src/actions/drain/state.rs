@@ -1,0 +1,266 @@
+//! What a drain has done about each pod, and what it does next. Pure: time, facts and answers are handed in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::fate::{Fate, Obstacle, tolerates_cordon};
+use super::ledger::{Ledger, draws, fallback};
+use crate::actions::chance::Chance;
+use crate::facts::objects::{Budget, Pod};
+use crate::why::pod_name;
+
+/// How long after the watch showed the cordon a list of the node's pods can be the last: until then the scheduler may
+/// still bind a pod that it chose the node for before.
+pub(super) const LATE_ARRIVALS: i64 = 1_000;
+/// After how many milliseconds an eviction whose answer was lost, or that ran into another change, is posted again.
+const AGAIN: (u32, u32) = (1_000, 3_000);
+
+/// Where a pod stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It is to be evicted, not before that time.
+    Waits(i64),
+    /// Its eviction is on its way.
+    Posted,
+    /// It goes: accepted, or terminating anyway.
+    Goes,
+    /// It is not there any more.
+    Gone,
+}
+
+/// One pod of the node.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    /// As it was seen last.
+    pub(super) pod: Arc<Pod>,
+    pub(super) stage: Stage,
+    /// The budgets that cover it, as the watch shows them.
+    budgets: Vec<Arc<Budget>>,
+    /// The key in the ledgers that its eviction on its way is counted under.
+    counted: Option<String>,
+}
+
+impl Tracked {
+    fn new(pod: Arc<Pod>) -> Self {
+        let stage = if pod.metadata.is_terminating() { Stage::Goes } else { Stage::Waits(0) };
+        Self { pod, stage, budgets: Vec::new(), counted: None }
+    }
+
+    fn uid(&self) -> &str {
+        &self.pod.metadata.uid
+    }
+
+    /// The one budget that its eviction takes from.
+    fn drawn(&self) -> Option<&Arc<Budget>> {
+        match self.budgets.as_slice() {
+            [budget] if draws(&self.pod, budget) => Some(budget),
+            _ => None,
+        }
+    }
+
+    /// Whether a budget decides when it goes.
+    pub(super) fn is_held(&self) -> bool {
+        self.drawn().is_some()
+    }
+
+    /// The budgets that keep it from ever being evicted, because they are several.
+    pub(super) fn several(&self) -> Option<&[Arc<Budget>]> {
+        (self.budgets.len() > 1 && self.pod.status.phase != "Pending").then_some(self.budgets.as_slice())
+    }
+}
+
+/// What the facts show of a pod.
+#[derive(Debug, Clone)]
+pub(super) enum Shown {
+    /// It is there, covered by these budgets.
+    There(Arc<Pod>, Vec<Arc<Budget>>),
+    /// It is not.
+    Gone,
+}
+
+/// What came of an eviction.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Answer {
+    /// The server accepted it.
+    Accepted,
+    /// No pod of that UID is there.
+    Gone,
+    /// The budget said no, in its words.
+    Held,
+    /// It goes by itself, because its namespace does.
+    Leaves,
+    /// It cannot be told, and the pod is there: again.
+    Again,
+}
+
+/// One drain.
+#[derive(Debug, Default)]
+pub(super) struct Drain {
+    /// In order of namespace and name.
+    pub(super) pods: Vec<Tracked>,
+    ledgers: BTreeMap<String, Ledger>,
+    /// UIDs of the controllers of pods that tolerate the cordon and were evicted.
+    may_return: BTreeSet<String>,
+    /// Pods that came back to the cordoned node and are left.
+    pub(super) returned: BTreeSet<String>,
+    /// How many evictions were accepted.
+    pub(super) evicted: usize,
+}
+
+impl Drain {
+    /// Takes a list of the node's pods with what is to be done about each; says what stands in the way. Pods that are
+    /// listed are there, whatever the watch said before.
+    pub(super) fn listed(&mut self, listed: Vec<(Arc<Pod>, Fate)>) -> Vec<(String, Obstacle)> {
+        let mut obstacles = Vec::new();
+        for (pod, fate) in listed {
+            let known = self.pods.iter_mut().find(|tracked| tracked.uid() == pod.metadata.uid);
+            match (known, fate) {
+                (Some(tracked), Fate::Goes | Fate::Refused(_)) if tracked.stage == Stage::Gone => {
+                    tracked.stage = Stage::Goes
+                }
+                (Some(_), _) | (None, Fate::Stays) => {}
+                (None, Fate::Goes | Fate::Refused(_)) if has_returned(&self.may_return, &pod) => {
+                    self.returned.insert(pod_name(&pod));
+                }
+                (None, Fate::Refused(obstacle)) => obstacles.push((pod_name(&pod), obstacle)),
+                (None, Fate::Goes) => self.pods.push(Tracked::new(pod)),
+            }
+        }
+        self.pods.sort_by_cached_key(|tracked| pod_name(&tracked.pod));
+        obstacles
+    }
+
+    /// The pods that are not gone.
+    pub(super) fn left(&self) -> impl Iterator<Item = &Tracked> {
+        self.pods.iter().filter(|tracked| tracked.stage != Stage::Gone)
+    }
+
+    /// Takes what the facts show of the pods that are left, by UID.
+    pub(super) fn look(&mut self, shown: &BTreeMap<String, Shown>, now: i64, chance: &Chance) {
+        for tracked in self.pods.iter_mut().filter(|tracked| tracked.stage != Stage::Gone) {
+            match shown.get(tracked.uid()) {
+                // Of an eviction on its way the answer is awaited: its budget counts it.
+                Some(Shown::Gone) if tracked.stage != Stage::Posted => tracked.stage = Stage::Gone,
+                Some(Shown::There(pod, budgets)) => {
+                    tracked.pod = pod.clone();
+                    tracked.budgets.clone_from(budgets);
+                    if matches!(tracked.stage, Stage::Waits(_)) {
+                        tracked.stage = unasked(pod, tracked.stage);
+                    }
+                    for budget in budgets {
+                        let ledger = self.ledgers.entry(key(budget));
+                        ledger.or_insert_with(|| Ledger::new(budget.clone(), now, chance)).see(budget, now, chance);
+                    }
+                }
+                Some(Shown::Gone) | None => {}
+            }
+        }
+    }
+
+    /// The pods to evict now, which count as posted from here on.
+    pub(super) fn next(&mut self, now: i64, chance: &Chance) -> Vec<Arc<Pod>> {
+        let mut posts = Vec::new();
+        for tracked in &mut self.pods {
+            let Stage::Waits(until) = tracked.stage else { continue };
+            if now < until {
+                continue;
+            }
+            let counted = tracked.drawn().map(|budget| key(budget));
+            if let Some(ledger) = counted.as_ref().and_then(|key| self.ledgers.get_mut(key)) {
+                if !ledger.has_credit(now) {
+                    continue;
+                }
+                ledger.posted(now, chance);
+            }
+            tracked.counted = counted;
+            tracked.stage = Stage::Posted;
+            posts.push(tracked.pod.clone());
+        }
+        posts
+    }
+
+    /// Takes what came of the eviction of the pod of that UID.
+    pub(super) fn answered(&mut self, uid: &str, answer: &Answer, now: i64, chance: &Chance) {
+        let Some(tracked) = self.pods.iter_mut().find(|tracked| tracked.uid() == uid) else { return };
+        let counted = tracked.counted.take();
+        let ledger = counted.and_then(|key| self.ledgers.get_mut(&key));
+        let has_ledger = ledger.is_some();
+        if let Some(ledger) = ledger {
+            match answer {
+                Answer::Accepted => ledger.accepted(),
+                Answer::Held => ledger.refused(),
+                Answer::Gone | Answer::Leaves | Answer::Again => ledger.returned(),
+            }
+        }
+        tracked.stage = match answer {
+            Answer::Accepted | Answer::Leaves => Stage::Goes,
+            Answer::Gone => Stage::Gone,
+            Answer::Again => Stage::Waits(now + i64::from(chance.between(AGAIN.0, AGAIN.1))),
+            // A budget that the watch shows tells when; of one that it does not show yet only time does.
+            Answer::Held if has_ledger => Stage::Waits(now),
+            Answer::Held => Stage::Waits(now + fallback(chance)),
+        };
+        if *answer == Answer::Accepted {
+            self.evicted += 1;
+            let controller = tracked.pod.metadata.controller().filter(|_| tolerates_cordon(&tracked.pod));
+            self.may_return.extend(controller.map(|controller| controller.uid.clone()));
+        }
+    }
+
+    /// Whether all pods that it knows of are gone.
+    pub(super) fn is_empty(&self) -> bool {
+        self.left().next().is_none()
+    }
+
+    /// How many pods are gone, of how many.
+    pub(super) fn counted(&self) -> (usize, usize) {
+        (self.pods.len() - self.left().count(), self.pods.len())
+    }
+
+    /// When something can be posted though no fact changes; `None` if nothing waits for time.
+    pub(super) fn wakes_at(&self) -> Option<i64> {
+        let at = |tracked: &Tracked| match (tracked.stage, self.ledger(tracked)) {
+            (Stage::Waits(until), Some(ledger)) => ledger.wakes_at().map(|at| at.max(until)),
+            (Stage::Waits(until), None) => Some(until),
+            (Stage::Posted | Stage::Goes | Stage::Gone, _) => None,
+        };
+        self.pods.iter().filter_map(at).min()
+    }
+
+    /// The pods that wait, by the budget that holds them: the budget as the watch shows it, and their names.
+    pub(super) fn held(&self) -> Vec<(Arc<Budget>, Vec<String>)> {
+        let mut held: BTreeMap<String, (Arc<Budget>, Vec<String>)> = BTreeMap::new();
+        for tracked in self.pods.iter().filter(|tracked| matches!(tracked.stage, Stage::Waits(_))) {
+            if let Some(budget) = tracked.drawn() {
+                let (_, names) = held.entry(key(budget)).or_insert_with(|| (budget.clone(), Vec::new()));
+                names.push(pod_name(&tracked.pod));
+            }
+        }
+        held.into_values().collect()
+    }
+
+    fn ledger(&self, tracked: &Tracked) -> Option<&Ledger> {
+        tracked.drawn().and_then(|budget| self.ledgers.get(&key(budget)))
+    }
+}
+
+/// The stage of a pod that waits, with what became of it without us. One that has ended stays, as those that had ended
+/// when they were listed.
+fn unasked(pod: &Pod, stage: Stage) -> Stage {
+    match (pod.metadata.is_terminating(), pod.is_finished()) {
+        (true, _) => Stage::Goes,
+        (false, true) => Stage::Gone,
+        (false, false) => stage,
+    }
+}
+
+/// Whether a new pod takes the place of one that tolerates the cordon and was evicted.
+fn has_returned(evicted: &BTreeSet<String>, pod: &Pod) -> bool {
+    let controller = pod.metadata.controller();
+    tolerates_cordon(pod) && controller.is_some_and(|controller| evicted.contains(&controller.uid))
+}
+
+/// `namespace/name` of a budget.
+fn key(budget: &Budget) -> String {
+    format!("{}/{}", budget.metadata.namespace, budget.metadata.name)
+}

@@ -1,0 +1,116 @@
+//! What people read of a drain: what it waits for, why it failed, what it left.
+
+use super::fate::Obstacle;
+use super::state::{Drain, Stage, Tracked};
+use crate::actions::context::Attempt;
+use crate::catalog::value::ObjectRef;
+use crate::engine::event::Failure;
+use crate::facts::Facts;
+use crate::why::{self, Reason};
+
+/// How many lines say what it waits for.
+const LINES: usize = 6;
+
+/// The node is schedulable as the drain begins.
+pub(super) fn open(node: &ObjectRef) -> Attempt {
+    let message = format!("node `{node}` is schedulable: what is evicted from it could come back");
+    Attempt::Refused(Failure::new("E551", message).help("`cordon(node)` before `drain(node)`"))
+}
+
+/// The node was made schedulable while it was drained.
+pub(super) fn opened(node: &ObjectRef) -> Attempt {
+    let message = format!("node `{node}` was made schedulable while it was drained: no further pod is evicted");
+    Attempt::Refused(
+        Failure::new("E551", message).help("find out who uncordoned it; `cordon(node)` before `drain(node)`"),
+    )
+}
+
+/// Pods that would lose something, as the drain begins or later: nothing further is evicted.
+pub(super) fn refused(node: &ObjectRef, obstacles: &[(String, Obstacle)], evicted: usize) -> Attempt {
+    let nothing = if evicted == 0 { "nothing" } else { "nothing more" };
+    let pods = match obstacles.len() {
+        1 => "a pod stands".to_owned(),
+        count => format!("{count} pods stand"),
+    };
+    let message = format!("drain of `{node}` evicts {nothing}: {pods} in the way");
+    let told = obstacles.iter().fold(Failure::new("E550", message), |failure, (pod, obstacle)| {
+        failure.detail(format!("{pod} {}", obstacle.why()))
+    });
+    let mut kinds: Vec<Obstacle> = obstacles.iter().map(|(_, obstacle)| *obstacle).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let accepted = kinds.into_iter().map(Obstacle::accepted_by).collect::<Vec<_>>().join(" and ");
+    Attempt::Refused(told.help(format!("move them away yourself, or accept the loss with {accepted}")))
+}
+
+/// A reason that no waiting can mend, found before anything was evicted.
+pub(super) fn cannot_end(node: &ObjectRef, reason: &Reason) -> Attempt {
+    let failure = Failure::new(reason.code, format!("drain of `{node}` cannot end: {}", reason.why));
+    let mut failure = failure.detail(format!("who    {}", reason.who.join(", ")));
+    failure = failure.detail(format!("state  `{node}` stays cordoned, nothing was evicted from it"));
+    failure.help.clone_from(&reason.help);
+    Attempt::Refused(failure)
+}
+
+/// The time is over: the reason of each pod that is left. Nothing is forced.
+pub(super) fn late(node: &ObjectRef, timeout: &str, drain: &Drain, reasons: &[Reason], now: i64) -> Attempt {
+    let left = drain.left().count();
+    let pods = if left == 1 { "pod is" } else { "pods are" };
+    let message = format!("drain of `{node}` did not end within its timeout of {timeout}: {left} {pods} left");
+    let lines = reasons.iter().flat_map(|reason| reason.details(now));
+    let failure = lines.fold(Failure::new("E552", message), Failure::detail);
+    let mut failure =
+        failure.detail(format!("state  `{node}` stays cordoned, {} evicted, nothing was forced", drain.evicted));
+    failure.help = reasons.iter().find_map(|reason| reason.help.clone());
+    Attempt::Failed(failure)
+}
+
+/// Every pod is gone; what came back is named.
+pub(super) fn done(drain: &Drain) -> Attempt {
+    let returned: Vec<String> = drain.returned.iter().map(|name| format!("`{name}`")).collect();
+    let verb = if returned.len() == 1 {
+        "tolerates the cordon, came back and is left"
+    } else {
+        "tolerate the cordon, came back and are left"
+    };
+    let note = (!returned.is_empty()).then(|| format!("{} {verb}", returned.join(", ")));
+    Attempt::Done { value: None, note }
+}
+
+/// Why the pods that are left are not gone: those that a budget holds first.
+pub(super) fn reasons(drain: &Drain, facts: &Facts, now: i64) -> Vec<Reason> {
+    let held = drain.held().into_iter().flat_map(|(budget, who)| why::held_by(facts, &budget, who, now));
+    let going = drain.left().filter(|tracked| tracked.stage == Stage::Goes).map(|tracked| going(tracked, now));
+    let asked = drain.left().filter_map(|tracked| match tracked.stage {
+        Stage::Posted => Some(plain(tracked, "its eviction is asked for")),
+        Stage::Waits(_) if !tracked.is_held() => Some(plain(tracked, "its eviction is asked for again soon")),
+        Stage::Waits(_) | Stage::Goes | Stage::Gone => None,
+    });
+    let mut reasons: Vec<Reason> = Vec::new();
+    for reason in held.chain(going).chain(asked) {
+        // Two budgets can wait for the same pod.
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons
+}
+
+fn going(tracked: &Tracked, now: i64) -> Reason {
+    why::terminating(&tracked.pod, now).unwrap_or_else(|| plain(tracked, "is evicted and about to go"))
+}
+
+fn plain(tracked: &Tracked, why: &str) -> Reason {
+    let who = vec![why::pod_name(&tracked.pod)];
+    Reason { code: "W104", who, why: why.to_owned(), since: None, help: None }
+}
+
+/// One line for each reason, and how many more there are.
+pub(super) fn waiting(reasons: &[Reason], now: i64) -> Vec<String> {
+    let shown = if reasons.len() > LINES { LINES - 1 } else { LINES };
+    let mut lines: Vec<String> = reasons.iter().take(shown).map(|reason| reason.line(now)).collect();
+    if let Some(more @ 1..) = reasons.len().checked_sub(shown) {
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}

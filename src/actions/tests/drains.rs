@@ -1,0 +1,185 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::world::{Fault, Trial, World, told};
+use crate::actions::Stop;
+use crate::facts::Resource;
+
+/// Three pods of one workload whose budget lets one go at a time.
+fn three() -> World {
+    let world = World::new();
+    world.workload(3, 2);
+    for name in ["web-0", "web-1", "web-2"] {
+        world.pod(name);
+    }
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_go_as_their_budget_allows() {
+    let world = three();
+    let mut trial = Trial::of(&world, 600);
+    assert_eq!(told(&trial.perform("drain", &[]).await), "done");
+    let (evicted, waiting) = trial.noted();
+    assert_eq!(evicted, ["shop/web-0", "shop/web-1", "shop/web-2"]);
+    assert_eq!(world.count("POST"), 3, "no eviction is posted in vain");
+    assert_eq!(world.state().log.len(), 6, "a look at the node, two lists, three evictions");
+    assert!(waiting.iter().any(|line| line.contains("budget `shop/web` needs 2 healthy and has 2")), "{waiting:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_without_pods_is_listed_until_none_can_come_late() {
+    let world = World::new();
+    let trial = Trial::of(&world, 600);
+    let late = world.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        late.pod("late");
+    });
+    assert_eq!(told(&trial.perform("drain", &[]).await), "done");
+    assert_eq!(world.count("POST"), 1);
+    assert_eq!(world.count("GET /api/v1/pods"), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_eviction_whose_answer_was_lost_is_looked_for() {
+    let world = three();
+    world.state().faults.push_back(Fault::Lost);
+    assert_eq!(told(&Trial::of(&world, 600).perform("drain", &[]).await), "done");
+    assert_eq!(world.count("POST"), 3);
+    assert_eq!(world.count("GET /api/v1/namespaces/shop/pods/web-0"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_posts_no_further_eviction() {
+    let world = three();
+    let trial = Trial::of(&world, 600);
+    let stop = trial.stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.send_replace(Stop::Stop);
+    });
+    assert_eq!(told(&trial.perform("drain", &[]).await), "interrupted");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.count("POST"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_is_late_says_why_of_each_pod() {
+    let world = three();
+    world.state().replaces = false;
+    let attempt = told(&Trial::of(&world, 120).perform("drain", &[]).await);
+    let lines: Vec<&str> = attempt.lines().collect();
+    assert_eq!(lines[0], "E552 drain of `n` did not end within its timeout of 10m: 2 pods are left", "{attempt}");
+    assert_eq!(lines[1], "who    shop/web-1, shop/web-2");
+    assert_eq!(lines[2], "why    budget `shop/web` needs 2 healthy and has 2 (W102)");
+    assert_eq!(lines.last(), Some(&"state  `n` stays cordoned, 1 evicted, nothing was forced"));
+    // Besides the one eviction, at most one in ten seconds, in case the cache lies.
+    assert!((5..=12).contains(&world.count("POST")), "{}", world.count("POST"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_evicted_while_a_pod_stands_in_the_way() {
+    let world = three();
+    let mut scratch = world.pod("web-3");
+    scratch["spec"]["volumes"] = json!([{"name": "scratch", "emptyDir": {}}]);
+    world.put(Resource::Pods, scratch);
+    world.put(
+        Resource::Pods,
+        json!({"metadata": {"namespace": "shop", "name": "bare", "uid": "bare-uid"}, "spec": {"nodeName": "n"}}),
+    );
+    let trial = Trial::of(&world, 600);
+    assert_eq!(
+        told(&trial.perform("drain", &[]).await),
+        "E550 drain of `n` evicts nothing: 2 pods stand in the way\n\
+         shop/bare has no controller: nothing would start it again\n\
+         shop/web-3 has an emptyDir, whose content would be lost"
+    );
+    assert_eq!(world.count("POST"), 0);
+    assert_eq!(told(&trial.perform("drain", &[("emptydir", "delete"), ("orphans", "delete")]).await), "done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_never_allows_it_is_told_before_anything_is_evicted() {
+    let world = three();
+    world.workload(3, 3);
+    assert_eq!(
+        told(&Trial::of(&world, 600).perform("drain", &[]).await),
+        "W101 drain of `n` cannot end: budget `shop/web` never allows an eviction: \
+         minAvailable is 3 and the StatefulSet has 3 replicas\n\
+         who    shop/web-0, shop/web-1, shop/web-2\n\
+         state  `n` stays cordoned, nothing was evicted from it"
+    );
+    assert_eq!(world.count("POST"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_budgets_are_told_before_anything_is_evicted() {
+    let world = three();
+    let mut second = world.get(Resource::Budgets, "web").expect("the budget");
+    second["metadata"]["name"] = json!("second");
+    second["metadata"]["uid"] = json!("second-uid");
+    world.put(Resource::Budgets, second);
+    let attempt = told(&Trial::of(&world, 600).perform("drain", &[]).await);
+    assert!(attempt.starts_with("W103 drain of `n` cannot end: budgets `shop/second` and `shop/web`"), "{attempt}");
+    assert_eq!(world.count("POST"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedulable_node_is_not_drained() {
+    let world = World::open();
+    world.pod("web-0");
+    let attempt = told(&Trial::of(&world, 600).perform("drain", &[]).await);
+    assert!(attempt.starts_with("E551 node `n` is schedulable"), "{attempt}");
+    assert_eq!(world.count("POST"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_uncordoned_meanwhile_is_drained_no_further() {
+    let world = three();
+    let trial = Trial::of(&world, 600);
+    let opened = world.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let mut node = opened.get(Resource::Nodes, "n").expect("the node");
+        node["spec"] = json!({});
+        opened.put(Resource::Nodes, node);
+    });
+    let attempt = told(&trial.perform("drain", &[]).await);
+    assert!(attempt.starts_with("E551 node `n` was made schedulable while it was drained"), "{attempt}");
+    assert_eq!(world.count("POST"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_does_not_end_is_told_with_its_finalizer() {
+    let world = World::new();
+    let mut pod = world.pod("web-0");
+    pod["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    world.put(Resource::Pods, pod);
+    world.state().stuck = true;
+    let attempt = told(&Trial::of(&world, 120).perform("drain", &[]).await);
+    assert!(attempt.contains("why    is terminating and held by `example.com/hold` (W104)"), "{attempt}");
+    assert_eq!(world.count("POST"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_tolerate_the_cordon_are_left_when_they_come_back() {
+    let world = World::new();
+    let tolerant = |name: &str| -> Value {
+        let mut pod = world.pod(name);
+        pod["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+        pod
+    };
+    let (first, second) = (tolerant("web-0"), tolerant("web-1"));
+    world.put(Resource::Pods, first);
+    world.state().objects.remove(&(Resource::Pods, "web-1".to_owned()));
+    let back = world.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        back.put(Resource::Pods, second);
+    });
+    let attempt = told(&Trial::of(&world, 600).perform("drain", &[]).await);
+    assert_eq!(attempt, "done `shop/web-1` tolerates the cordon, came back and is left");
+    assert_eq!(world.count("POST"), 1);
+}

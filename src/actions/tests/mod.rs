@@ -1,0 +1,5 @@
+//! Actions against a scripted server on a paused clock.
+
+mod drains;
+mod nodes;
+mod world;

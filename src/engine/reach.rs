@@ -1,0 +1,50 @@
+//! Out of reach: when no request succeeds the run stands still, and it goes on by itself when the cluster answers again.
+
+use crate::actions::Stop;
+
+use super::driver::{DriveError, Driver};
+use super::event::{Event, HaltReason};
+
+/// For how long no request may succeed before the cluster counts as out of reach, in milliseconds.
+const OUT_AFTER: i64 = 10_000;
+
+impl Driver<'_> {
+    /// Notes that the cluster went out of reach, that it is back, or that it was away for too long.
+    pub(super) async fn look_at_reach(&mut self, now: i64) -> Result<(), DriveError> {
+        match (self.state.out_of_reach, self.run.requests.trouble_since()) {
+            (None, Some((since, detail))) if now - since >= OUT_AFTER => {
+                self.emit(vec![Event::OutOfReach { since, detail }]).await?;
+                for deadline in self.performing.values() {
+                    // Its own clock stands still: the deadline comes back when the cluster does.
+                    deadline.send_replace(i64::MAX);
+                }
+                Ok(())
+            }
+            (Some(since), None) => {
+                self.emit(vec![Event::InReach { away: (now - since).max(0) }]).await?;
+                self.take_clocks_up();
+                Ok(())
+            }
+            (Some(since), Some((_, detail))) if now - since >= self.run.settings.give_up_after => {
+                self.halting.get_or_insert(HaltReason::OutOfReach { detail });
+                self.ask_to_stop(Stop::Stop);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives every attempt and gate the deadline that the state has for it.
+    fn take_clocks_up(&mut self) {
+        for (id, deadline) in &self.performing {
+            if let Some(moved) = self.state.steps.get(id).and_then(|step| step.deadline) {
+                deadline.send_replace(moved);
+            }
+        }
+        for (id, gate) in &mut self.gates {
+            if let Some(step) = self.state.steps.get(id) {
+                gate.moved(step.deadline, step.hold);
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What of a plan this version does not carry out: the catalog's `later`, and statements that the engine does not know.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::actions::{self, ParamDecl, ParamType};
+use crate::catalog::functions::FUNCTIONS;
+use crate::catalog::types::Type;
+use crate::catalog::value::Value;
+use crate::expr::lower::literal;
+
+use super::graph::{Action, Block, Code, Gate, Graph, Group, Node, NodeKind, OnFailure, Place, Rollout, Size};
+
+/// What of a plan this version does not carry out: each statement's place and what it is, such as ``the action `job` ``.
+pub fn unsupported(graph: &Graph) -> Vec<(Place, String)> {
+    let mut found = Found::default();
+    found.block(&graph.root, &Place::default());
+    found.all
+}
+
+#[derive(Default)]
+struct Found {
+    all: Vec<(Place, String)>,
+}
+
+impl Found {
+    fn tell(&mut self, place: &Place, what: impl Into<String>) {
+        let one = (place.clone(), what.into());
+        // A task that is called twice is told once.
+        if !self.all.contains(&one) {
+            self.all.push(one);
+        }
+    }
+
+    fn block(&mut self, block: &Block, around: &Place) {
+        if block.on_failure == Some(OnFailure::Rollback) {
+            let place = block.nodes.first().map_or(around, |node| &node.place);
+            self.tell(place, "`on failure rollback` of this block");
+        }
+        for node in &block.nodes {
+            self.node(node);
+        }
+    }
+
+    fn node(&mut self, node: &Node) {
+        let place = &node.place;
+        match &node.kind {
+            NodeKind::Action(action) => self.action(action, place),
+            NodeKind::Record { value, .. } | NodeKind::Let { value, .. } => self.code(value, place),
+            NodeKind::Wait { duration } => self.code(duration, place),
+            NodeKind::WaitUntil(gate) | NodeKind::Assert(gate) => self.gate(gate, place),
+            NodeKind::Approve { .. } => self.tell(place, "`approve`"),
+            NodeKind::Rollout(rollout) => self.rollout(rollout, place),
+            NodeKind::Parallel { concurrency, body } => {
+                self.codes(concurrency, place);
+                self.block(body, place);
+            }
+            NodeKind::Group(group) => self.group(group, place),
+            NodeKind::If { arms, otherwise, .. } => {
+                for (condition, block) in arms {
+                    self.code(condition, place);
+                    self.block(block, place);
+                }
+                self.block(otherwise, place);
+            }
+            NodeKind::Guard(guard) => {
+                self.tell(place, format!("the guard `{}`", guard.kind));
+                self.code(&guard.condition, place);
+            }
+        }
+    }
+
+    fn action(&mut self, action: &Action, place: &Place) {
+        if let Some(decl) = actions::action(&action.name) {
+            if decl.later {
+                self.tell(place, format!("the action `{}`", decl.name));
+            }
+            for (name, code) in &action.args {
+                if decl.param(name).is_some_and(|param| param.later && !is_default(param, code)) {
+                    self.tell(place, format!("`{name}: {}` of `{}`", code.text, decl.name));
+                }
+            }
+        }
+        self.codes(action.args.iter().map(|(_, code)| code), place);
+        self.codes([&action.when, &action.done_when].into_iter().flatten(), place);
+        if let Some(undo) = &action.undo {
+            self.tell(place, "`undo { … }`");
+            self.block(undo, place);
+        }
+    }
+
+    fn gate(&mut self, gate: &Gate, place: &Place) {
+        self.code(&gate.condition, place);
+        self.codes(&gate.why, place);
+    }
+
+    fn rollout(&mut self, rollout: &Rollout, place: &Place) {
+        if rollout.defer.is_some() {
+            self.tell(place, "`defer blocked after`");
+        }
+        self.code(&rollout.list, place);
+        self.codes([&rollout.one, &rollout.order, &rollout.when].into_iter().flatten(), place);
+        self.codes(rollout.pins.iter().map(|(_, code)| code), place);
+        for size in rollout.batches.iter().chain([&rollout.concurrency, &rollout.max_failures]) {
+            if let Size::Code(code) = size {
+                self.code(code, place);
+            }
+        }
+        self.block(&rollout.body, place);
+        for block in [&rollout.between, &rollout.finally].into_iter().flatten() {
+            self.block(block, place);
+        }
+    }
+
+    fn group(&mut self, group: &Group, place: &Place) {
+        self.codes(&group.when, place);
+        self.block(&group.body, place);
+        if let Some(finally) = &group.finally {
+            self.block(finally, place);
+        }
+        if let Some(undo) = &group.undo {
+            self.tell(place, "the `undo { … }` of a task");
+            self.block(undo, place);
+        }
+    }
+
+    fn codes<'c>(&mut self, codes: impl IntoIterator<Item = &'c Code>, place: &Place) {
+        for code in codes {
+            self.code(code, place);
+        }
+    }
+
+    fn code(&mut self, code: &Code, place: &Place) {
+        let calls = calls_in(&code.code);
+        for function in FUNCTIONS.iter().filter(|function| function.later) {
+            if calls.contains(format!("call_{}", function.name).as_str()) {
+                self.tell(place, format!("the function `{}`", function.name));
+            }
+        }
+    }
+}
+
+/// Whether an argument says what is so where nothing is said. Parameters that are left to later take texts and closures.
+fn is_default(param: &ParamDecl, code: &Code) -> bool {
+    let text = param.default.unwrap_or_default().trim_matches('"');
+    match param.ty {
+        ParamType::Choice(_) | ParamType::ChoiceOrClosure(_) | ParamType::Value(_) => {
+            code.code == literal(&Value::string(text), Type::String).code
+        }
+        ParamType::Closure | ParamType::Command => false,
+    }
+}
+
+/// The names of the functions that lowered code calls; what stands in its strings is none.
+fn calls_in(code: &str) -> BTreeSet<&str> {
+    let bytes = code.as_bytes();
+    let mut calls = BTreeSet::new();
+    let (mut at, mut word) = (0, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                at += 1;
+                while at < bytes.len() && bytes[at] != b'"' {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                word = at + 1;
+            }
+            b'(' => {
+                calls.insert(&code[word..at]);
+                word = at + 1;
+            }
+            byte if byte.is_ascii_alphanumeric() || byte == b'_' => {}
+            _ => word = at + 1,
+        }
+        at += 1;
+    }
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_in_strings_are_none() {
+        let calls = calls_in("and(call_now([]), s(\"call_prom(\\\"x\\\")é\"), |l_n| b(name(\"n\")))");
+        assert_eq!(calls.into_iter().collect::<Vec<_>>(), ["and", "b", "call_now", "name", "s"]);
+    }
+}
