@@ -194,7 +194,7 @@ impl<'a> Checker<'a> {
             );
             return mistake(span);
         }
-        self.check_shown(&value);
+        let value = self.shown_value(value);
         let moment = value.moment;
         Typed { ty: Type::String, moment, span, node: Node::Text(vec![TextPart::Value(value)]) }
     }

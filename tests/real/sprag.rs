@@ -46,6 +46,8 @@ impl Sprag {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sprag"));
         command.args(args).current_dir(self.folder.path()).envs(self.lab.env());
+        // For commands of playbooks that must not go the way that sprag goes.
+        command.env("TESTBED_KUBECONFIG", self.lab.kubeconfig());
         command.env("KUBECONFIG", &self.kubeconfig).env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
