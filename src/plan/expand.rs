@@ -242,9 +242,12 @@ impl<'a> Planner<'a> {
         }
         if let Some((_, span)) = block.on_failure {
             self.diagnostics.push(
-                Diagnostic::error("E414", "`on failure` has no block of its own in an `if` that is decided by the plan")
-                    .at(span, "")
-                    .help("put what it is about into a `group`"),
+                Diagnostic::error(
+                    "E414",
+                    "`on failure` has no block of its own in an `if` that is decided by the plan",
+                )
+                .at(span, "")
+                .help("put what it is about into a `group`"),
             );
         }
         self.names.enter();
@@ -314,7 +317,8 @@ impl<'a> Planner<'a> {
     fn action(&mut self, written: &program::Action) -> Action {
         self.is_changed = true;
         let decl = action(written.name);
-        let args = written.args.iter().map(|(name, value)| ((*name).to_owned(), self.given(decl, name, value))).collect();
+        let args =
+            written.args.iter().map(|(name, value)| ((*name).to_owned(), self.given(decl, name, value))).collect();
         let made = Action {
             name: written.name.to_owned(),
             args,

@@ -106,7 +106,8 @@ struct Files<'s>(&'s [Fence]);
 
 impl Modules for Files<'_> {
     fn read(&mut self, path: &Path) -> Result<Vec<u8>, String> {
-        let file = of_kind(self.0, "sprag").find(|fence| fence.value("file").is_some_and(|name| Path::new(name) == path));
+        let file =
+            of_kind(self.0, "sprag").find(|fence| fence.value("file").is_some_and(|name| Path::new(name) == path));
         file.map(|fence| fence.source().into_bytes()).ok_or_else(|| "no such file".to_owned())
     }
 

@@ -89,7 +89,8 @@ fn one() -> usize {
 /// Reads a world; an error says what is wrong with the text.
 pub(crate) fn snapshot(text: &str) -> Result<Snapshot, String> {
     let world: World = serde_yaml_ng::from_str(text).map_err(|error| format!("no world: {error}"))?;
-    let mut objects: BTreeMap<String, Vec<Value>> = RESOURCES.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
+    let mut objects: BTreeMap<String, Vec<Value>> =
+        RESOURCES.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
     let mut add = |resource: &str, object: Value| objects.entry(resource.to_owned()).or_default().push(object);
     for node in &world.nodes {
         for index in 0..node.count.unwrap_or(1) {
@@ -119,13 +120,19 @@ pub(crate) fn snapshot(text: &str) -> Result<Snapshot, String> {
 
 /// What a snapshot of a cluster has, empty or not: what is not there is unknown.
 const RESOURCES: [&str; 7] = [
-    "nodes", "pods", "deployments.apps", "replicasets.apps", "statefulsets.apps", "daemonsets.apps",
+    "nodes",
+    "pods",
+    "deployments.apps",
+    "replicasets.apps",
+    "statefulsets.apps",
+    "daemonsets.apps",
     "poddisruptionbudgets.policy",
 ];
 
 fn meta(name: &str) -> Value {
     let (namespace, name) = name.split_once('/').unwrap_or(("", name));
-    let mut meta = json!({"name": name, "uid": format!("uid-{namespace}-{name}"), "creationTimestamp": CREATED, "generation": 1});
+    let mut meta =
+        json!({"name": name, "uid": format!("uid-{namespace}-{name}"), "creationTimestamp": CREATED, "generation": 1});
     if !namespace.is_empty() {
         meta["namespace"] = json!(namespace);
     }
