@@ -70,9 +70,10 @@ impl Sprag {
         Ok(self.command(args).stdout(file("out")?).stderr(file("err")?).spawn()?)
     }
 
-    /// What a command that was started wrote on stderr.
+    /// What a command that was started wrote on stderr, and then on stdout.
     pub fn said(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.path().join(format!("{name}.err"))).unwrap_or_default()
+        let read = |kind: &str| fs::read_to_string(self.folder.path().join(format!("{name}.{kind}")));
+        read("err").unwrap_or_default() + &read("out").unwrap_or_default()
     }
 }
 
