@@ -7,7 +7,7 @@
 //!
 //! With a `cluster` (see `harness/world.rs`) and `params` (a `name=value` a line) a scene can be planned: `plan` is the
 //! tree, `steps` every step, `graph` the JSON, `digests` and `left-out` what they say; `diagnostics` then go on to the
-//! plan's.
+//! plan's. `run` carries it out on a paused clock (see `harness/running.rs`), and `resume` and `decide` go on with it.
 
 #[path = "harness/checking.rs"]
 mod checking;
@@ -17,6 +17,8 @@ mod console;
 mod markdown;
 #[path = "harness/planning.rs"]
 mod planning;
+#[path = "harness/running.rs"]
+mod running;
 #[path = "harness/tree.rs"]
 mod tree;
 #[path = "harness/world.rs"]
@@ -52,11 +54,19 @@ fn case(path: &Path, text: String) -> datatest_stable::Result<()> {
     let mut case = Case::parse(&text)?;
     let mut scene: Vec<Fence> = Vec::new();
     let mut ends = false;
+    let mut run: Option<running::Running> = None;
     let mut differences = String::new();
     for index in 0..case.fences.len() {
         let fence = case.fences[index].clone();
         let actual = match fence.kind.as_str() {
             "console" => Some(console::outcome(&fence, &scene)?),
+            "run" => {
+                let (text, begun) = running::run(&fence, &scene);
+                run = begun;
+                Some(text)
+            }
+            "resume" => run.as_mut().map(|run| run.resume(&fence)),
+            "decide" => run.as_mut().map(|run| run.decide(&fence)),
             _ => outcome(&fence, &scene),
         };
         match actual {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sprag::check::{Checked, Modules, check};
+use sprag::cluster::snapshot::Snapshot;
 use sprag::diagnostic::{Diagnostic, has_errors, render_text};
 use sprag::expr::FactSource;
 use sprag::facts::SharedFacts;
@@ -52,6 +53,14 @@ pub(crate) fn left_out(scene: &[Fence]) -> String {
     }
 }
 
+/// The plan and what it was made from; what is wrong, as text, where there is none.
+pub(crate) fn graph(scene: &[Fence]) -> Result<(Graph, Snapshot), String> {
+    match planned(scene) {
+        (Some(graph), ..) => Ok((graph, snapshot(scene)?)),
+        (None, sources, told) => Err(render_text(&told, &sources, false)),
+    }
+}
+
 /// Everything that is told on the way to a plan.
 pub(crate) fn diagnostics(scene: &[Fence]) -> String {
     let (_, sources, told) = planned(scene);
@@ -78,8 +87,7 @@ fn planned(scene: &[Fence]) -> (Option<Graph>, SourceMap, Vec<Diagnostic>) {
             None => given.insert(name.to_owned(), sprag::catalog::value::Value::string(text)),
         };
     }
-    let world: String = of_kind(scene, "cluster").map(|fence| fence.text.as_str()).collect();
-    let snapshot = match world::snapshot(&world) {
+    let snapshot = match snapshot(scene) {
         Ok(snapshot) => snapshot,
         Err(why) => return (None, sources, vec![Diagnostic::error("E400", why)]),
     };
@@ -95,6 +103,11 @@ fn planned(scene: &[Fence]) -> (Option<Graph>, SourceMap, Vec<Diagnostic>) {
             (None, sources, diagnostics)
         }
     }
+}
+
+fn snapshot(scene: &[Fence]) -> Result<Snapshot, String> {
+    let world: String = of_kind(scene, "cluster").map(|fence| fence.text.as_str()).collect();
+    world::snapshot(&world)
 }
 
 fn of_kind<'s>(scene: &'s [Fence], kind: &'static str) -> impl Iterator<Item = &'s Fence> {

@@ -50,7 +50,10 @@ fn demo() -> testbed::Result<ExitCode> {
     let sprag = |command: &str| -> testbed::Result<ExitStatus> {
         println!("\n$ sprag {command} playbooks/kubelet-in-place.sprag --set target=v1.37.2");
         let mut sprag = Command::new(std::env::current_exe()?);
-        sprag.arg(command).args([PLAYBOOK, "--set=target=v1.37.2", "--set=pool=workers", "--kubeconfig"]).arg(&kubeconfig);
+        sprag
+            .arg(command)
+            .args([PLAYBOOK, "--set=target=v1.37.2", "--set=pool=workers", "--kubeconfig"])
+            .arg(&kubeconfig);
         sprag.envs(lab.env()).env("SPRAG_DIR", folder.path()).env(PLAYS_SPRAG, "1");
         Ok(sprag.status()?)
     };
