@@ -155,7 +155,7 @@ async fn greet(requests: &Requests, server: &str, context: &str) -> Result<(Stri
 }
 
 fn unreachable(requests: &Requests, server: &str, context: &str) -> LoginError {
-    let why = requests.trouble().unwrap_or_else(|| "it asks for patience".to_owned());
+    let why = requests.trouble_since().map_or_else(|| "it asks for patience".to_owned(), |(_, why)| why);
     // TLS 1.3 tells a client that its certificate is no good only once the connection stands: as an alert.
     if why.contains("received fatal alert") {
         return LoginError::Refused(format!("{server} refuses the client certificate of context `{context}`: {why}"));

@@ -1,9 +1,8 @@
 //! From a scene (`sprag`, `params`, `cluster`) to a plan of it, or to what is wrong.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use sprag::check::{Checked, Modules, check};
+use sprag::check::{Checked, check};
 use sprag::cluster::snapshot::Snapshot;
 use sprag::diagnostic::{Diagnostic, has_errors, render_text};
 use sprag::expr::FactSource;
@@ -12,8 +11,8 @@ use sprag::plan::graph::{ClusterInfo, Graph};
 use sprag::plan::{Given, parse_parameter, plan, unsupported};
 use sprag::render::{self, TextOptions};
 use sprag::source::SourceMap;
-use sprag::stdlib::STANDARD;
 
+use crate::checking::Scene;
 use crate::markdown::Fence;
 use crate::world;
 
@@ -72,7 +71,7 @@ fn planned(scene: &[Fence]) -> (Option<Graph>, SourceMap, Vec<Diagnostic>) {
     let playbook = of_kind(scene, "sprag").find(|fence| fence.value("file").is_none());
     let text = playbook.map(Fence::source).unwrap_or_default();
     let file = sources.add("playbook.sprag", None, text);
-    let Checked { program, mut diagnostics, params } = check(&mut sources, file, &mut Files(scene));
+    let Checked { program, mut diagnostics, params } = check(&mut sources, file, &mut Scene(scene));
     let (Some(program), false) = (program, has_errors(&diagnostics)) else { return (None, sources, diagnostics) };
     let mut given = Given::new();
     for line in of_kind(scene, "params").flat_map(|fence| fence.text.lines()) {
@@ -112,23 +111,4 @@ fn snapshot(scene: &[Fence]) -> Result<Snapshot, String> {
 
 fn of_kind<'s>(scene: &'s [Fence], kind: &'static str) -> impl Iterator<Item = &'s Fence> {
     scene.iter().filter(move |fence| fence.kind == kind)
-}
-
-/// The further files of a scene, and the standard library as it is.
-struct Files<'s>(&'s [Fence]);
-
-impl Modules for Files<'_> {
-    fn read(&mut self, path: &Path) -> Result<Vec<u8>, String> {
-        let file =
-            of_kind(self.0, "sprag").find(|fence| fence.value("file").is_some_and(|name| Path::new(name) == path));
-        file.map(|fence| fence.source().into_bytes()).ok_or_else(|| "no such file".to_owned())
-    }
-
-    fn standard(&self, name: &str) -> Option<&'static str> {
-        STANDARD.iter().find(|(module, _)| *module == name).map(|(_, text)| *text)
-    }
-
-    fn standard_names(&self) -> Vec<&'static str> {
-        STANDARD.iter().map(|(name, _)| *name).collect()
-    }
 }
