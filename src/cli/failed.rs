@@ -73,7 +73,9 @@ impl fmt::Display for Failed {
 impl From<JournalError> for Failed {
     fn from(error: JournalError) -> Self {
         let exit = match error {
-            JournalError::LockHeld { .. } => Exit::Locked,
+            JournalError::LockHeld { .. } | JournalError::Superseded { .. } | JournalError::NotDriving { .. } => {
+                Exit::Locked
+            }
             JournalError::NoSuchRun { .. } => Exit::Usage,
             JournalError::Inaccessible { .. }
             | JournalError::DiskFull { .. }
