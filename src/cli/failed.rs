@@ -121,6 +121,8 @@ impl From<RequestError> for Failed {
                 Self::told("E712", format!("the cluster forbids what is needed: {what}"), Exit::OutOfReach)
                     .help("ask for that right, or choose another user with --context or --as")
             }
+            RequestError::Fenced(what) => Self::told("E725", format!("the lock was lost: {what}"), Exit::Locked)
+                .help("`sprag status` shows how the run stands; `sprag resume` goes on once nobody drives it"),
             RequestError::NotFound(what)
             | RequestError::Conflict(what)
             | RequestError::Invalid(what)

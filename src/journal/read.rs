@@ -111,9 +111,9 @@ fn fold_claimed<E: Payload>(dir: &RunDir, claimed: u32) -> Result<Folded<E>, Jou
     let mut takeovers = Vec::with_capacity(later.len());
     let mut later = later.into_iter().peekable();
     let mut last = first;
-    let header = last.header.clone();
     let bounds = Bounds { after: None, until: later.peek().and_then(EpochFile::takeover) };
     let mut scan: Scan<E> = last.scan(dir, bounds)?;
+    let header = scan.header.clone();
     while scan.fault.is_none()
         && let Some(file) = later.next()
     {
