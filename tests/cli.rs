@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sprag::catalog::types::Type;
+use serde_json::{Value, json};
 use sprag::engine::event::{Event, Failure, HaltReason, Outcome, RunOutcome};
 use sprag::journal::{Header, Holder, Journal, RunDir, RunsDir};
-use sprag::plan::graph::{Action, Block, ClusterInfo, Code, Graph, Node, NodeKind, Place, SCHEMA};
+use sprag::plan::graph::SCHEMA;
 use tempfile::TempDir;
 
 type Outcomes = Result<(), Box<dyn Error>>;
@@ -79,47 +79,28 @@ impl Done {
     }
 }
 
-fn graph() -> Graph {
-    Graph {
-        schema: SCHEMA,
-        name: "two".to_owned(),
-        digest: DIGEST.to_owned(),
-        sources: DIGEST.to_owned(),
-        sprag: "0.1.0".to_owned(),
-        cluster: ClusterInfo::default(),
-        params: BTreeMap::new(),
-        values: BTreeMap::new(),
-        seen: Default::default(),
-        root: Block { on_failure: None, nodes: vec![log("log", "one", 1), log("log#2", "two", 2)] },
-    }
+/// What the runs carry out, as JSON: what a graph may leave out is left out.
+fn graph() -> Value {
+    json!({
+        "schema": SCHEMA, "name": "two", "digest": DIGEST, "sources": DIGEST, "sprag": "0.1.0",
+        "cluster": { "uid": "", "name": "", "version": "", "as_of": AT }, "params": {}, "values": {},
+        "root": { "nodes": [log("log", "one", 1), log("log#2", "two", 2)] },
+    })
 }
 
-fn log(id: &str, text: &str, line: u32) -> Node {
+fn log(id: &str, text: &str, line: u32) -> Value {
     let text = format!("{text:?}");
-    let action = Action {
-        name: "log".to_owned(),
-        args: vec![("text".to_owned(), Code { text: text.clone(), code: text.clone(), ty: Type::String })],
-        record: None,
-        retry: None,
-        when: None,
-        done_when: None,
-        takes: None,
-        undo: None,
-    };
-    let place = Place { file: "two.sprag".to_owned(), line, column: 1, start: 0, end: 10 };
-    Node { id: id.to_owned(), text: format!("log({text})"), place, kind: NodeKind::Action(Box::new(action)) }
+    json!({
+        "id": id, "text": format!("log({text})"),
+        "place": { "file": "two.sprag", "line": line, "column": 1, "start": 0, "end": 10 },
+        "kind": { "action": { "name": "log", "args": [["text", { "text": text, "code": text, "ty": "string" }]] } },
+    })
 }
 
 fn begun() -> Vec<Event> {
     vec![
         Event::RunStarted { digest: DIGEST.to_owned(), seed: 1, whole: BTreeMap::new() },
-        Event::DriverStarted {
-            driver: 1,
-            host: "elsewhere".to_owned(),
-            pid: 1,
-            sprag: "0.1.0".to_owned(),
-            absent: 0,
-        },
+        Event::DriverStarted { driver: 1, host: "elsewhere".to_owned(), pid: 1, sprag: "0.1.0".to_owned(), absent: 0 },
         started("log"),
     ]
 }
@@ -142,12 +123,8 @@ fn halted() -> Vec<Event> {
 /// A run that is over.
 fn done() -> Vec<Event> {
     let good = || Outcome::Done { value: None, note: None };
-    let rest = [
-        ended("log", good()),
-        started("log#2"),
-        ended("log#2", good()),
-        Event::RunEnded { outcome: RunOutcome::Done },
-    ];
+    let rest =
+        [ended("log", good()), started("log#2"), ended("log#2", good()), Event::RunEnded { outcome: RunOutcome::Done }];
     begun().into_iter().chain(rest).collect()
 }
 
@@ -179,6 +156,26 @@ fn a_run_that_is_over_cannot_be_resumed() -> Outcomes {
     bench.sprag(&["resume", "7c1f-01"])?.says(2, &["error[E508]: run 7c1f-01 has ended: done"]);
     bench.sprag(&["resume"])?.says(2, &["error[E508]: there is no run that can be resumed"]);
     bench.sprag(&["decide", "7c1f-01", "log", "retry"])?.says(2, &["error[E508]: `log` is done"]);
+    Ok(())
+}
+
+#[test]
+fn a_resume_tells_what_it_found_before_it_asks_the_cluster() -> Outcomes {
+    let bench = Bench::new()?;
+    let dir = bench.run(halted())?;
+    let bytes = fs::read(journal_of(&dir))?;
+    fs::write(journal_of(&dir), &bytes[..bytes.len() - 10])?;
+    bench.sprag(&["resume"])?.says(
+        2,
+        &[
+            "two  run 7c1f-01   was interrupted",
+            "  log   failed: the step did not work   begun anew\n",
+            "playbook, modules and parameters are those of the run (digest 7c1f09ab)\n",
+            "the last record was half written and is cut off",
+            "error[E701]",
+        ],
+    );
+    bench.sprag(&["decide", "7c1f-01", "log", "done"])?.says(2, &["run 7c1f-01 is not halted but under way"]);
     Ok(())
 }
 
@@ -243,7 +240,7 @@ fn a_journal_of_a_newer_sprag_is_refused() -> Outcomes {
 fn a_graph_that_is_newer_or_damaged_is_refused() -> Outcomes {
     let bench = Bench::new()?;
     let dir = bench.run(halted())?;
-    let mut newer = serde_json::to_value(graph())?;
+    let mut newer = graph();
     newer["schema"] = (SCHEMA + 1).into();
     dir.write_plan(&serde_json::to_vec(&newer)?, [])?;
     bench.sprag(&["resume", "7c1f-01"])?.says(7, &["error[E604]", "graph is of schema"]);
@@ -287,8 +284,8 @@ fn an_edited_playbook_is_named_before_anything_is_asked_of_a_cluster() -> Outcom
 fn a_secret_is_asked_for_before_anything_is_shown() -> Outcomes {
     let bench = Bench::new()?;
     let dir = bench.run(halted())?;
-    let mut graph = serde_json::to_value(graph())?;
-    graph["params"] = serde_json::json!({ "token": { "secret": "token" } });
+    let mut graph = graph();
+    graph["params"] = json!({ "token": { "secret": "token" } });
     dir.write_plan(&serde_json::to_vec(&graph)?, [])?;
     bench.sprag(&["resume"])?.says(2, &["error[E402]: the secret `token` is missing", "--set token=@FILE"]);
     bench.sprag(&["resume", "--set", "token=env:HOME", "--set", "text=a"])?.says(2, &["error[E401]: `text` is not"]);

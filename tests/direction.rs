@@ -24,17 +24,15 @@ const NEVER: &[(&[&str], &[&str])] = &[
 const CRATES: &[(&[&str], &[&str])] = &[
     (&["pest", "pest_derive"], &["syntax"]),
     (&["rhai"], &["expr"]),
-    (
-        &["kube", "k8s_openapi"],
-        &["cluster", "outside", "facts", "actions", "journal", "why", "preflight", "rehearse"],
-    ),
+    (&["kube", "k8s_openapi"], &["cluster", "outside", "facts", "actions", "journal", "why", "preflight", "rehearse"]),
     (&["clap"], &["cli"]),
     (&["miette"], &["diagnostic"]),
     (&["indicatif"], &["report"]),
 ];
 
 /// What prints or ends the process; `cli` alone does.
-const PRINTS: &[&str] = &["println!", "print!", "eprintln!", "eprint!", "dbg!", "process::exit", "stdout()", "stderr()"];
+const PRINTS: &[&str] =
+    &["println!", "print!", "eprintln!", "eprint!", "dbg!", "process::exit", "stdout()", "stderr()"];
 
 /// Calls of [`PRINTS`] that are no printing of ours.
 const NOT_PRINTING: &[&str] = &["ProgressDrawTarget::stderr()"];
@@ -46,9 +44,12 @@ fn modules_know_only_what_lies_before_them() -> io::Result<()> {
         for (modules, forbidden) in NEVER {
             if modules.contains(&file.module.as_str()) {
                 let known = file.modules();
-                wrong.extend(forbidden.iter().filter(|name| known.contains(**name)).map(|name| {
-                    format!("{} knows `{name}`, and `{}` may not", file.path.display(), file.module)
-                }));
+                wrong.extend(
+                    forbidden
+                        .iter()
+                        .filter(|name| known.contains(**name))
+                        .map(|name| format!("{} knows `{name}`, and `{}` may not", file.path.display(), file.module)),
+                );
             }
         }
     }
@@ -119,7 +120,8 @@ struct File {
 impl File {
     /// The file at `path`, seen from `src`.
     fn new(path: &Path, text: &str) -> Self {
-        let names: Vec<String> = path.with_extension("").iter().map(|name| name.to_string_lossy().into_owned()).collect();
+        let names: Vec<String> =
+            path.with_extension("").iter().map(|name| name.to_string_lossy().into_owned()).collect();
         let depth = names.iter().filter(|name| *name != "mod").count();
         let module = names.first().cloned().unwrap_or_default();
         Self { path: Path::new("src").join(path), module, depth, code: code(text) }

@@ -40,8 +40,7 @@ fn every_playbook_in_it_is_without_mistakes() -> Result<(), Box<dyn Error>> {
 fn every_command_in_it_exists() -> Result<(), Box<dyn Error>> {
     let readme = readme()?;
     let shown = readme.split('`').skip(1).step_by(2).chain(readme.lines().filter_map(|line| line.strip_prefix("$ ")));
-    let commands: Vec<&str> =
-        shown.filter_map(|text| text.strip_prefix("sprag ")?.split_whitespace().next()).collect();
+    let commands: Vec<&str> = shown.filter_map(|text| text.strip_prefix("sprag ")?.split_whitespace().next()).collect();
     assert!(commands.len() > 10, "{commands:?}");
     for command in commands {
         let (exists, said) = sprag(&[command, "--help"])?;

@@ -94,7 +94,7 @@ pub(super) async fn change(
                 context.facts.until_seen(Kind::Node, NodeNow { object }.resource_version()).await;
                 return Ok(Attempt::Done { value: None, note: None });
             }
-            // A test that did not hold means that the node has changed; of an unchanged node it is the value that is refused.
+            // A test that did not hold means that the node has changed; of an unchanged node the value is refused.
             Err(RequestError::Invalid(why)) => {
                 let version = Some(now.resource_version().to_owned());
                 if refused_at == version {
@@ -155,8 +155,8 @@ impl<'a> Patch<'a> {
         }
     }
 
-    /// The change. That something is absent no `test` can say (of a missing path it fails): then the whole node has to be
-    /// the version that was read.
+    /// The change. That something is absent no `test` can say (of a missing path it fails): then the whole node has to
+    /// be the version that was read.
     pub(super) fn change(mut self) -> Change {
         if self.relies_on_absence {
             let version = self.node.resource_version();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::check::program::Program;
 use crate::check::{Checked, Modules, check};
 use crate::cluster::Connection;
-use crate::cluster::snapshot::{SCHEMA, Snapshot};
+use crate::cluster::snapshot::{Snapshot, SnapshotError};
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::expr::FactSource;
 use crate::facts::{Needs, SharedFacts};
@@ -150,7 +150,7 @@ pub(super) async fn plan_live(
     outside: &Outside,
 ) -> Result<Planned, Failed> {
     let text: String = loaded.program.canonical.values().map(String::as_str).collect();
-    let facts = crate::facts::watch(&connection.requests, Needs::in_text(&text), outside.clock.clone()).await?;
+    let facts = facts(&text, connection, outside).await?;
     let now = outside.clock.now();
     facts.facts.set_now(now);
     let cluster = ClusterInfo {
@@ -182,8 +182,22 @@ pub(super) fn plan_from(loaded: &Loaded, given: &Given, file: &Path) -> Result<G
 
 fn plan(loaded: &Loaded, given: &Given, facts: SharedFacts, cluster: ClusterInfo) -> Result<Graph, Failed> {
     let facts: Arc<dyn FactSource> = Arc::new(facts);
-    crate::plan::plan(&loaded.program, &loaded.sources, &loaded.name, given, &facts, cluster)
-        .map_err(|mistakes| Failed::diagnosed(mistakes, loaded.sources.clone(), Exit::Plan))
+    crate::plan::plan(&loaded.program, &loaded.sources, &loaded.name, given, &facts, cluster).map_err(|mistakes| {
+        let exit = exit_of(&mistakes);
+        Failed::diagnosed(mistakes, loaded.sources.clone(), exit)
+    })
+}
+
+/// A parameter that its `where` refuses is a wrong argument as any other.
+fn exit_of(mistakes: &[Diagnostic]) -> Exit {
+    let are_all = |codes: &[&str]| mistakes.iter().all(|mistake| codes.contains(&mistake.code));
+    if are_all(&["E401", "E402", "E403", "E405", "E406"]) {
+        Exit::Usage
+    } else if are_all(&["E499"]) {
+        Exit::Fault
+    } else {
+        Exit::Plan
+    }
 }
 
 fn read_snapshot(file: &Path) -> Result<Snapshot, Failed> {
@@ -192,20 +206,13 @@ fn read_snapshot(file: &Path) -> Result<Snapshot, Failed> {
     let bytes = read_bytes(file, MAX_SNAPSHOT).map_err(|why| {
         Failed::told("E481", format!("the snapshot `{shown}` cannot be read: {why}"), Exit::Plan).help(take_one)
     })?;
-    let broken =
-        |what: String| Failed::told("E482", format!("`{shown}` is no snapshot: {what}"), Exit::Plan).help(take_one);
-    let schema: Schema = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
-    if schema.schema > SCHEMA {
-        let what = format!("the snapshot `{shown}` is of schema {}, this sprag reads up to {SCHEMA}", schema.schema);
-        return Err(Failed::told("E483", what, Exit::Plan).help("use the sprag that took it, or a newer one"));
-    }
-    serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))
-}
-
-/// What every schema of a snapshot has.
-#[derive(serde::Deserialize)]
-struct Schema {
-    schema: u32,
+    Snapshot::read(&bytes).map_err(|error| {
+        let (code, help) = match error {
+            SnapshotError::NotJson(_) | SnapshotError::NotSnapshot(_) => ("E482", take_one),
+            SnapshotError::Newer(_) => ("E483", "use the sprag that took it, or a newer one"),
+        };
+        Failed::told(code, format!("`{shown}` is no snapshot for this sprag: {error}"), Exit::Plan).help(help)
+    })
 }
 
 /// What a resumed run reads, kept up to date.
@@ -214,9 +221,15 @@ struct Schema {
 /// Exit 13 if the cluster cannot be read.
 pub(super) async fn watch(graph: &Graph, connection: &Connection, outside: &Outside) -> Result<Watched, Failed> {
     let text = serde_json::to_string(graph).map_err(|error| Failed::fault(error.to_string()))?;
-    let facts = crate::facts::watch(&connection.requests, Needs::in_text(&text), outside.clock.clone()).await?;
+    let facts = facts(&text, connection, outside).await?;
     facts.facts.set_now(outside.clock.now());
     Ok(facts)
+}
+
+/// The facts that a text may read, and the basic ones.
+async fn facts(text: &str, connection: &Connection, outside: &Outside) -> Result<Watched, Failed> {
+    let needs = Needs::in_text(text);
+    Ok(crate::facts::watch(&connection.requests, needs, outside.clock.clone()).await?)
 }
 
 /// Refuses a plan that holds what this version does not carry out, and says what is carried out otherwise than written.

@@ -39,10 +39,12 @@ impl LoginArgs {
 impl From<LoginError> for Failed {
     fn from(error: LoginError) -> Self {
         match error {
-            LoginError::Missing(what) => Self::told("E701", what, Exit::Usage)
-                .help("name the file with --kubeconfig, or in KUBECONFIG"),
-            LoginError::Config(what) => Self::told("E702", what, Exit::Usage)
-                .help("`kubectl config view` shows what kubectl makes of it"),
+            LoginError::Missing(what) => {
+                Self::told("E701", what, Exit::Usage).help("name the file with --kubeconfig, or in KUBECONFIG")
+            }
+            LoginError::Config(what) => {
+                Self::told("E702", what, Exit::Usage).help("`kubectl config view` shows what kubectl makes of it")
+            }
             LoginError::Context(what) => Self::told("E703", what, Exit::Usage)
                 .help("`kubectl config get-contexts` lists the contexts, --context chooses one"),
             LoginError::OutOfReach(what) => Self::told("E710", what, Exit::OutOfReach)

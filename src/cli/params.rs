@@ -30,7 +30,7 @@ pub(super) struct ParameterArgs {
 }
 
 /// Parameters by name, each of its type, and the texts of those that are secrets.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Parameters {
     /// What the plan is made with; a secret stands there as its name.
     pub(super) given: Given,

@@ -14,7 +14,7 @@ use crate::engine::event::{Event, HaltReason, RunOutcome};
 use crate::engine::observe::Observer;
 use crate::engine::state::{Phase, RunState};
 use crate::engine::{Ending, Run, Settings, drive};
-use crate::journal::{CrashPoint, Header, Holder, Journal, Opened, Record, RunDir, RunsDir, StoreHandle, TornTail};
+use crate::journal::{CrashPoint, Header, Holder, Journal, Opened, Record, RunDir, RunsDir, StoreHandle};
 use crate::outside::Outside;
 use crate::plan::graph::Graph;
 use crate::report::{JsonLines, Lines, Terminal, render_resumed, render_summary};
@@ -116,7 +116,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
     })
 }
 
-/// `sprag resume`: whatever can be refused is refused before the lock is taken, and all of it before anything is noted.
+/// `sprag resume`: what can be refused is refused before the run notes that it has a driver again.
 pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed> {
     let runs = args.drive.runs.open();
     let dir = runs::pick_resumable(&runs, args.run.as_deref())?;
@@ -135,7 +135,7 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
     if output.format == Format::Text {
         output.remark(render_resumed(dir.id(), &state, now - last_seen_ms).trim_end());
     }
-    for remark in sources.iter().chain(&repaired.map(|torn| repaired_remark(&torn))) {
+    for remark in sources.iter().chain(&repaired.map(|torn| runs::repaired(&torn))) {
         output.remark(remark);
     }
     block_on(async {
@@ -146,14 +146,6 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
         let start = Start { dir, graph, records, last_seen: last_seen_ms, secrets, settings };
         start.drive(journal, facts, connection, outside, output).await
     })
-}
-
-fn repaired_remark(torn: &TornTail) -> String {
-    let kept = torn.saved_as.as_ref().map(|path| format!(", kept as {}", path.display())).unwrap_or_default();
-    format!(
-        "the last record was half written and is cut off ({} bytes{kept}): what it was to note was not begun",
-        torn.bytes
-    )
 }
 
 /// Makes the run's folder: graph and sources first, then the journal. Gives also when that was, Unix milliseconds.

@@ -12,7 +12,7 @@ use crate::diagnostic::did_you_mean;
 use crate::engine::driver::fold;
 use crate::engine::event::{Decision, Event};
 use crate::engine::state::{Phase, RunState, StepStatus};
-use crate::journal::{Header, Holder, Journal, LockState, RunDir, RunsDir, salvage};
+use crate::journal::{Header, Holder, Journal, LockState, RunDir, RunsDir, TornTail, salvage};
 use crate::outside::Outside;
 use crate::plan::graph::{Graph, SCHEMA};
 use crate::report::{render_runs, render_status, status_json};
@@ -129,6 +129,9 @@ pub(super) fn decide(args: &DecideArgs, output: &Output) -> Result<Exit, Failed>
     let graph = Arc::new(read_graph(&dir)?);
     let now = Outside::system().clock.now();
     let mut opened = Journal::open_append::<Event>(&dir, &Holder::this_process(now))?;
+    if let Some(torn) = &opened.repaired {
+        output.remark(&repaired(torn));
+    }
     let mut state = fold(graph, &opened.records)?;
     check_decidable(&state, &args.step)?;
     if !matches!(state.phase, Phase::Halted(_)) {
@@ -155,6 +158,13 @@ pub(super) fn decide(args: &DecideArgs, output: &Output) -> Result<Exit, Failed>
         }
     }
     Ok(Exit::Done)
+}
+
+/// What is to be said of a journal whose end was mended.
+pub(super) fn repaired(torn: &TornTail) -> String {
+    let kept = torn.saved_as.as_ref().map(|path| format!(", kept as {}", path.display())).unwrap_or_default();
+    let bytes = torn.bytes;
+    format!("the last record was half written and is cut off ({bytes} bytes{kept}): what it was to note was not begun")
 }
 
 fn check_decidable(state: &RunState, step: &str) -> Result<(), Failed> {

@@ -28,8 +28,7 @@ pub(super) fn snapshot(args: &SnapshotArgs, output: &Output) -> Result<Exit, Fai
         let connection = args.login.connect(&outside).await?;
         Ok(take(&connection, outside.clock.now()).await?)
     })?;
-    let mut text = serde_json::to_string_pretty(&snapshot).map_err(|error| Failed::fault(error.to_string()))?;
-    text.push('\n');
+    let text = snapshot.to_json();
     let Some(file) = &args.output else {
         output.result(&text)?;
         return Ok(Exit::Done);

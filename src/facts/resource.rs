@@ -125,10 +125,7 @@ impl Resource {
 
     /// Whether a cluster can be worked on without it: what reads it is unknown then.
     pub(super) fn is_optional(self) -> bool {
-        matches!(
-            self,
-            Self::Jobs | Self::Events | Self::Leases | Self::ValidatingWebhooks | Self::MutatingWebhooks
-        )
+        matches!(self, Self::Jobs | Self::Events | Self::Leases | Self::ValidatingWebhooks | Self::MutatingWebhooks)
     }
 
     /// Whether it is watched for these needs.

@@ -88,7 +88,13 @@ mod tests {
     fn blocks_are_left_out() {
         assert_eq!(headline("cordon(node)"), "cordon(node)");
         assert_eq!(headline("group \"a { b\" {\n  wait 1s\n}"), "group \"a { b\"");
-        assert_eq!(headline("rollout n in l // why {\n batches [1]\n{ a() } between { b() }"), "rollout n in l batches [1]");
-        assert_eq!(headline("exec(`{\"a\": ${x[\"k\"]}}`) undo { log(\"{\") } as \"x\""), "exec(`{\"a\": ${x[\"k\"]}}`) as \"x\"");
+        assert_eq!(
+            headline("rollout n in l // why {\n batches [1]\n{ a() } between { b() }"),
+            "rollout n in l batches [1]"
+        );
+        assert_eq!(
+            headline("exec(`{\"a\": ${x[\"k\"]}}`) undo { log(\"{\") } as \"x\""),
+            "exec(`{\"a\": ${x[\"k\"]}}`) as \"x\""
+        );
     }
 }

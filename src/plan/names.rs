@@ -64,7 +64,11 @@ impl Names {
 
     /// Enters a task, which sees its parameters and, in the playbook's own file, the names at its top. Gives what
     /// [`Names::leave_task`] needs to come back.
-    pub(super) fn enter_task(&mut self, sees_top: bool, formals: BTreeMap<String, Bound>) -> Vec<BTreeMap<String, Bound>> {
+    pub(super) fn enter_task(
+        &mut self,
+        sees_top: bool,
+        formals: BTreeMap<String, Bound>,
+    ) -> Vec<BTreeMap<String, Bound>> {
         let top = if sees_top { self.scopes.first().cloned().unwrap_or_default() } else { BTreeMap::new() };
         std::mem::replace(&mut self.scopes, vec![top, formals])
     }

@@ -49,7 +49,11 @@ impl Planner<'_> {
             }
             (Some(value), _) => {
                 let error = Diagnostic::error("E403", format!("the parameter `{name}` cannot be `{value}`"));
-                error.at(param.span, format!("it is of type {}", param.ty)).help(format!("{}: {}", param.ty, form(&param.ty)))
+                error.at(param.span, format!("it is of type {}", param.ty)).help(format!(
+                    "{}: {}",
+                    param.ty,
+                    form(&param.ty)
+                ))
             }
             (None, Some(default)) => return self.known(default, &format!("the default of `{name}`")),
             (None, None) if param.ty.may_be_none() => return Some(Value::None),
@@ -121,7 +125,9 @@ fn fits(value: &Value, ty: &Type) -> bool {
 /// What is wrong with it and what it should look like.
 pub fn parse_parameter(text: &str, param: &Param) -> Result<Value, String> {
     match param.ty.required() {
-        Type::Secret if text.starts_with('@') || text.starts_with("env:") => Ok(Value::Secret(param.name.as_str().into())),
+        Type::Secret if text.starts_with('@') || text.starts_with("env:") => {
+            Ok(Value::Secret(param.name.as_str().into()))
+        }
         Type::Secret => Err(secret_help(&param.name)),
         _ => parse(text, &param.ty),
     }
@@ -185,7 +191,9 @@ fn from_json(json: &Json, ty: &Type) -> Result<Value, String> {
         (Json::Bool(value), Type::Bool) => Ok(Value::Bool(*value)),
         (Json::Number(number), Type::Int) => number.as_i64().map(Value::Int).ok_or_else(wrong),
         (Json::Number(number), Type::Float) => number.as_f64().map(Value::Float).ok_or_else(wrong),
-        (Json::Number(number), Type::Quantity) => number.as_i64().map(Quantity::whole).map(Value::Quantity).ok_or_else(wrong),
+        (Json::Number(number), Type::Quantity) => {
+            number.as_i64().map(Quantity::whole).map(Value::Quantity).ok_or_else(wrong)
+        }
         (Json::Array(items), Type::List(item)) => {
             items.iter().map(|json| from_json(json, item)).collect::<Result<Vec<_>, _>>().map(Value::list)
         }
@@ -195,10 +203,9 @@ fn from_json(json: &Json, ty: &Type) -> Result<Value, String> {
             .collect::<Result<BTreeMap<_, _>, String>>()
             .map(|map| Value::Map(Arc::new(map))),
         (Json::String(text), Type::String) => Ok(Value::string(text.as_str())),
-        (
-            Json::String(text),
-            Type::Version | Type::Duration | Type::Time | Type::Percent | Type::Quantity,
-        ) => parse(text, ty),
+        (Json::String(text), Type::Version | Type::Duration | Type::Time | Type::Percent | Type::Quantity) => {
+            parse(text, ty)
+        }
         _ => Err(wrong()),
     }
 }
@@ -270,7 +277,14 @@ mod tests {
         assert_eq!(read("none", Type::Int.optional()), Ok("none".to_owned()));
         assert_eq!(read("12.5%", Type::Percent), Ok("12.5%".to_owned()));
         assert_eq!(read("env:TOKEN", Type::Secret), Ok("***".to_owned()));
-        for (text, ty) in [("30m1h", Type::Duration), ("5", Type::Duration), ("x", Type::Int), ("1", Type::Percent), ("hunter2", Type::Secret), ("inf", Type::Float)] {
+        for (text, ty) in [
+            ("30m1h", Type::Duration),
+            ("5", Type::Duration),
+            ("x", Type::Int),
+            ("1", Type::Percent),
+            ("hunter2", Type::Secret),
+            ("inf", Type::Float),
+        ] {
             assert!(read(text, ty.clone()).is_err(), "{text} as {ty}");
         }
     }
@@ -278,7 +292,10 @@ mod tests {
     #[test]
     fn json_is_read_by_type() {
         let read = |json: Json, ty: Type| parameter_from_json(&json, &param(ty)).map(|value| value.to_string());
-        assert_eq!(read(serde_json::json!(["v1.35", "v1.36"]), Type::list(Type::Version)), Ok("[v1.35, v1.36]".to_owned()));
+        assert_eq!(
+            read(serde_json::json!(["v1.35", "v1.36"]), Type::list(Type::Version)),
+            Ok("[v1.35, v1.36]".to_owned())
+        );
         assert_eq!(read(serde_json::json!(null), Type::Int.optional()), Ok("none".to_owned()));
         assert_eq!(read(serde_json::json!(2), Type::Float), Ok("2".to_owned()));
         assert!(read(serde_json::json!("2"), Type::Int).is_err());

@@ -83,7 +83,8 @@ impl Planner<'_> {
         for item in items {
             let name = segment(&item.to_string());
             let error = if name == "finally" || name.starts_with("between@") {
-                Diagnostic::error("E411", format!("an element cannot be called `{item}`")).at(span, "it is in this list")
+                Diagnostic::error("E411", format!("an element cannot be called `{item}`"))
+                    .at(span, "it is in this list")
             } else if name.is_empty() {
                 Diagnostic::error("E411", "an element is an empty text").at(span, "it is in this list")
             } else if names.insert(name) {
@@ -160,4 +161,3 @@ impl Planner<'_> {
         Size::Count(unsaid)
     }
 }
-

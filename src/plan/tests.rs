@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::catalog::types::Kind;
 use crate::catalog::value::{ObjectRef, Value};
+use crate::check::program::Param;
 use crate::check::{Modules, check};
 use crate::diagnostic::Diagnostic;
 use crate::expr::FactSource;
@@ -68,7 +69,11 @@ struct Files(&'static [(&'static str, &'static str)]);
 impl Modules for Files {
     fn read(&mut self, path: &Path) -> Result<Vec<u8>, String> {
         let name = path.file_name().unwrap_or_default();
-        self.0.iter().find(|(file, _)| name == *file).map(|(_, text)| text.as_bytes().to_vec()).ok_or("no such file".to_owned())
+        self.0
+            .iter()
+            .find(|(file, _)| name == *file)
+            .map(|(_, text)| text.as_bytes().to_vec())
+            .ok_or("no such file".to_owned())
     }
 
     fn standard(&self, _: &str) -> Option<&'static str> {
@@ -85,19 +90,24 @@ const LIB: &[(&str, &str)] = &[(
     "let limit = 5m\ntask upgrade(node: node, within: duration = limit) {\n  log(\"${node.zone ?? \"none\"} in ${within}\")\n  wait until node.ready within within\n}\n",
 )];
 
-fn planned_with(playbook: &str, given: &[(&str, &str)]) -> Result<Graph, Vec<Diagnostic>> {
+fn planned_from(playbook: &str, give: impl FnOnce(&[Param]) -> Given) -> Result<Graph, Vec<Diagnostic>> {
     let mut sources = SourceMap::default();
     let file = sources.add("playbook.sprag", None, playbook);
     let checked = check(&mut sources, file, &mut Files(LIB));
     let Some(program) = checked.program else { panic!("{:#?}", checked.diagnostics) };
-    let param = |name: &str| checked.params.iter().find(|param| param.name == name);
-    let given: Given = given
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), param(name).map_or(Value::None, |param| parse_parameter(text, param).unwrap())))
-        .collect();
     let facts: Arc<dyn FactSource> = Arc::new(World(WORLD.to_vec()));
     let cluster = ClusterInfo { name: "test".to_owned(), version: "v1.37.2".to_owned(), ..ClusterInfo::default() };
-    plan(&program, &sources, "playbook", &given, &facts, cluster)
+    plan(&program, &sources, "playbook", &give(&checked.params), &facts, cluster)
+}
+
+fn planned_with(playbook: &str, given: &[(&str, &str)]) -> Result<Graph, Vec<Diagnostic>> {
+    planned_from(playbook, |params| {
+        let value = |name: &str, text: &str| match params.iter().find(|param| param.name == name) {
+            Some(param) => parse_parameter(text, param).unwrap(),
+            None => Value::None,
+        };
+        given.iter().map(|(name, text)| ((*name).to_owned(), value(name, text))).collect()
+    })
 }
 
 fn planned(playbook: &str) -> Graph {
@@ -144,7 +154,9 @@ fn rollout(node: &Node) -> &Rollout {
 
 fn args(node: &Node) -> BTreeMap<&str, &str> {
     match &node.kind {
-        NodeKind::Action(action) => action.args.iter().map(|(name, code)| (name.as_str(), code.code.as_str())).collect(),
+        NodeKind::Action(action) => {
+            action.args.iter().map(|(name, code)| (name.as_str(), code.code.as_str())).collect()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -181,7 +193,10 @@ fn what_a_body_puts_into_arguments_is_pinned_once() {
     let pins: Vec<_> = template.pins.iter().map(|(slot, code)| format!("{slot} = {}", code.code)).collect();
     assert_eq!(pins, ["node.zone = field(name(\"node\"), \"zone\")"]);
     assert_eq!(args(&template.body.nodes[1])["value"], "name(\"node.zone\")");
-    assert_eq!(args(&template.body.nodes[2])["value"], "text([name(\"zone\"), s(\" \"), field(name(\"node\"), \"name\")])");
+    assert_eq!(
+        args(&template.body.nodes[2])["value"],
+        "text([name(\"zone\"), s(\" \"), field(name(\"node\"), \"name\")])"
+    );
     assert_eq!(args(&template.body.nodes[2])["timeout"], "d(\"600000\")");
     let NodeKind::Group(second) = &template.body.nodes[4].kind else { panic!() };
     assert_eq!(second.task.as_deref(), Some("lib::upgrade"));
@@ -222,7 +237,9 @@ fn sizes_are_known_now_or_as_the_rollout_around_begins() {
 
 #[test]
 fn a_task_may_be_given_what_is_recorded() {
-    let graph = planned("task say(text: string) { log(text) }\nrecord n = nodes.len()\nsay(\"${n} nodes\")\nsay(\"${nodes.len()}\")");
+    let graph = planned(
+        "task say(text: string) { log(text) }\nrecord n = nodes.len()\nsay(\"${n} nodes\")\nsay(\"${nodes.len()}\")",
+    );
     let NodeKind::Group(group) = &graph.root.nodes[1].kind else { panic!() };
     assert_eq!(args(&group.body.nodes[0])["text"], "text([name(\"n\"), s(\" nodes\")])");
     assert_eq!(graph.values["text"], Value::string("4"), "what reads facts is known as a `let` there would be");
@@ -236,14 +253,17 @@ fn what_the_plan_needs_and_cannot_be_told_is_a_mistake() {
     );
     assert_eq!(mistakes("rollout x in [\"a\", \"a\"] { log(x) }"), ["E411: `a` is in the list twice"]);
     assert_eq!(mistakes("rollout x in [\"finally\"] { log(x) }"), ["E411: an element cannot be called `finally`"]);
-    assert_eq!(mistakes("param d: duration = 0s\nwait d"), ["E413: `wait` takes a duration longer than nothing, and is 0s"]);
+    assert_eq!(
+        mistakes("param d: duration = 0s\nwait d"),
+        ["E413: `wait` takes a duration longer than nothing, and is 0s"]
+    );
     assert_eq!(
         mistakes("rollout n in nodes { group \"for ${n}\" { log(\"a\") } }"),
         ["E412: a name is the same for every element of a rollout"]
     );
     assert_eq!(
         mistakes("if true { on failure continue log(\"a\") }"),
-        ["E414: `on failure` has no block of its own in an `if` that is decided by the plan"]
+        ["E414: an `if` that is decided by the plan has no block of its own"]
     );
 }
 
@@ -251,14 +271,25 @@ fn what_the_plan_needs_and_cannot_be_told_is_a_mistake() {
 fn parameters_are_held_against_the_playbook() {
     let playbook = "param size: int where size > 0 else \"a pool needs nodes\"\nparam token: secret\nexec([\"x\"], env: [\"T=${token}\"])";
     let told = |given: &[(&str, &str)]| -> Vec<String> {
-        planned_with(playbook, given).map_or_else(|errors| errors.iter().map(ToString::to_string).collect(), |_| Vec::new())
+        planned_with(playbook, given)
+            .map_or_else(|errors| errors.iter().map(ToString::to_string).collect(), |_| Vec::new())
     };
     assert_eq!(
         told(&[("sise", "1")]),
-        ["E401: the playbook has no parameter `sise`", "E402: the parameter `size` (int) is missing", "E402: the parameter `token` (secret) is missing"]
+        [
+            "E401: the playbook has no parameter `sise`",
+            "E402: the parameter `size` (int) is missing",
+            "E402: the parameter `token` (secret) is missing"
+        ]
     );
-    assert_eq!(told(&[("size", "0"), ("token", "env:T")]), ["E406: the parameter `size` cannot be `0`: a pool needs nodes"]);
+    assert_eq!(
+        told(&[("size", "0"), ("token", "env:T")]),
+        ["E406: the parameter `size` cannot be `0`: a pool needs nodes"]
+    );
     assert!(told(&[("size", "1"), ("token", "env:T")]).is_empty());
+    let given = [("size".to_owned(), Value::Int(1)), ("token".to_owned(), Value::string("hunter2"))];
+    let errors = planned_from(playbook, |_| given.into_iter().collect()).expect_err("a secret as plain text");
+    assert_eq!(errors[0].to_string(), "E405: the secret `token` is given as plain text");
 }
 
 #[test]
@@ -274,8 +305,10 @@ fn the_digest_is_of_what_is_said_and_known() {
 
 #[test]
 fn a_graph_comes_back_from_its_json() {
-    let graph = planned("use \"./lib.sprag\"\nassert cluster.version >= v1.36\nrollout n in nodes batches [1] { lib::upgrade(n) } between { wait 1s }");
-    assert_eq!(graph.seen.asserts["assert"], true);
+    let graph = planned(
+        "use \"./lib.sprag\"\nassert cluster.version >= v1.36\nrollout n in nodes batches [1] { lib::upgrade(n) } between { wait 1s }",
+    );
+    assert!(graph.seen.asserts["assert"]);
     let back: Graph = serde_json::from_str(&json(&graph)).unwrap();
     assert_eq!(back, graph);
 }

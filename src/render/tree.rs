@@ -165,7 +165,8 @@ impl Tree<'_> {
             let to = from + size;
             let is_last = index + 1 == sizes.len();
             if index < DRAWN || is_last {
-                let title = if sizes.len() == 1 { String::new() } else { format!("batch {} of {}", index + 1, sizes.len()) };
+                let title =
+                    if sizes.len() == 1 { String::new() } else { format!("batch {} of {}", index + 1, sizes.len()) };
                 let what = summary(&planned[from..to], keys.and_then(|keys| keys.get(from..to)));
                 let branch = if is_last { "└─ " } else { "├─ " };
                 self.page.line(indent, branch, &format!("{title:<18}{:<16}{what}", counted(*size, word)), "");

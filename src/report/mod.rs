@@ -8,6 +8,8 @@ mod resumed;
 mod status;
 mod summary;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use json::JsonLines;

@@ -36,7 +36,8 @@ pub fn render_status(run: &str, state: &RunState, driven: Option<&str>, now: i64
         };
         let _ = writeln!(out, "  {id}   {word}   for {}", took(now - step.started));
     }
-    if !matches!(state.phase, Phase::Running | Phase::New) || driven.is_none() {
+    let is_on = matches!(state.phase, Phase::New | Phase::Running | Phase::Stopping(_));
+    if !(is_on && driven.is_some()) {
         out.push_str(&render_summary(run, state));
     }
     out

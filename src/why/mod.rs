@@ -72,8 +72,8 @@ pub fn held_by(facts: &Facts, budget: &Budget, who: Vec<String>, now: i64) -> Ve
     std::iter::once(reason).chain(pods.iter().filter_map(|pod| not_ready(pod))).collect()
 }
 
-/// Whom a budget covers, as the disruption controller counts (disruption.go `getExpectedScale`). `None` where that is not
-/// known, or changes because an owner rolls its pods out: a surge can allow what the numbers at rest never do.
+/// Whom a budget covers, as the disruption controller counts (disruption.go `getExpectedScale`). `None` where that is
+/// not known, or changes because an owner rolls its pods out: a surge can allow what the numbers at rest never do.
 pub fn covered(facts: &Facts, budget: &Budget) -> Option<Covered> {
     let mut covered = Covered::default();
     for pod in facts.pods_of_budget(budget) {

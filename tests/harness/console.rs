@@ -35,7 +35,12 @@ fn run(command: &str, folder: &Path) -> Result<String, Box<dyn std::error::Error
         .current_dir(folder)
         .env_clear()
         .env("PATH", format!("{}:{path}", bin.display()))
-        .envs([("HOME", folder.as_os_str()), ("NO_COLOR", "1".as_ref()), ("COLUMNS", "100".as_ref()), ("TZ", "UTC".as_ref())])
+        .envs([
+            ("HOME", folder.as_os_str()),
+            ("NO_COLOR", "1".as_ref()),
+            ("COLUMNS", "100".as_ref()),
+            ("TZ", "UTC".as_ref()),
+        ])
         .stdin(Stdio::null())
         .output()?;
     let mut text = String::new();

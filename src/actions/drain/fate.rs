@@ -46,8 +46,8 @@ impl Obstacle {
     }
 }
 
-/// What is to be done about a pod. `has_daemon_set` says whether the DaemonSet of a pod that names one exists: the pod of
-/// one that is gone is an orphan, as for kubectl.
+/// What is to be done about a pod. `has_daemon_set` says whether the DaemonSet of a pod that names one exists: the pod
+/// of one that is gone is an orphan, as for kubectl.
 pub(super) fn fate(pod: &Pod, has_daemon_set: bool, options: &Options) -> Fate {
     let controller = pod.metadata.controller();
     let is_daemon = controller.is_some_and(|controller| controller.kind == "DaemonSet");

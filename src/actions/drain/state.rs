@@ -244,7 +244,8 @@ impl Drain {
     }
 }
 
-/// The stage of a pod that waits, with what became of it without us. One that has ended stays, as those of the first list.
+/// The stage of a pod that waits, with what became of it without us. One that has ended stays, as those that had ended
+/// when they were listed.
 fn unasked(pod: &Pod, stage: Stage) -> Stage {
     match (pod.metadata.is_terminating(), pod.is_finished()) {
         (true, _) => Stage::Goes,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::world::{Fault, Trial, World, told};
 use crate::actions::Stop;
-use crate::facts::resource::Resource;
+use crate::facts::Resource;
 
 /// Three pods of one workload whose budget lets one go at a time.
 fn three() -> World {

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::world::{Fault, Trial, World, args, told};
 use crate::actions::pre_image;
-use crate::facts::resource::Resource;
+use crate::facts::Resource;
 
 fn is_cordoned(world: &World) -> bool {
     world.get(Resource::Nodes, "n").is_some_and(|node| node["spec"]["unschedulable"] == true)

@@ -17,8 +17,8 @@ use crate::catalog::value::{ObjectRef, Value as Argument};
 use crate::cluster::Requests;
 use crate::cluster::snapshot::Snapshot;
 use crate::engine::event::Progress;
+use crate::facts::Resource;
 use crate::facts::SharedFacts;
-use crate::facts::resource::Resource;
 use crate::outside::{Clock, HostCommands, Outside};
 
 /// How long a pod takes to end, and a replacement to be ready after that.
@@ -253,7 +253,10 @@ impl World {
 
     /// The kubelet and the controllers after an eviction.
     async fn replace(&self, name: &str) {
-        let (is_stuck, is_replaced) = (self.state().stuck, self.state().replaces);
+        let (is_stuck, is_replaced) = {
+            let state = self.state();
+            (state.stuck, state.replaces)
+        };
         if is_stuck {
             return;
         }
