@@ -124,7 +124,7 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
     let sources = runs::check_sources(&dir, &graph, args.pinned)?;
     let outside = Outside::system();
     let now = outside.clock.now();
-    let Opened { journal, header, records, repaired, last_seen_ms } =
+    let Opened { journal, header, records, repaired, last_seen_ms, .. } =
         Journal::open_append::<Event>(&dir, &Holder::this_process(now))?;
     let state = fold(graph.clone(), &records)?;
     if let Phase::Ended(_) = state.phase {

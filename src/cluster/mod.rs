@@ -1,5 +1,6 @@
-//! The way to a cluster: login, requests with one retry layer, the snapshot.
+//! The way to a cluster: login, requests with one retry layer, the lock, the snapshot.
 
+pub mod lock;
 mod login;
 mod requests;
 pub mod snapshot;
