@@ -15,6 +15,7 @@ mod labels;
 mod log;
 mod mask;
 mod node;
+pub mod ownership;
 mod taints;
 #[cfg(test)]
 mod tests;

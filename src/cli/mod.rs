@@ -30,12 +30,15 @@ mod exit;
 mod failed;
 mod load;
 mod login;
+mod nodes;
 mod output;
 mod params;
 mod plan;
+mod release;
 mod run;
 mod runs;
 mod snapshot;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -75,6 +78,10 @@ enum Command {
     Status(runs::StatusArgs),
     /// List the runs
     Runs(runs::ListArgs),
+    /// List the nodes that are cordoned, and whose they are
+    Nodes(nodes::NodesArgs),
+    /// Lift the cordons of a run, with its journal or without
+    Release(release::ReleaseArgs),
     /// Decide about a step that asks, or that failed
     Decide(runs::DecideArgs),
     /// Write down what a cluster holds, to plan without it
@@ -90,6 +97,8 @@ impl Command {
             Self::Resume(args) => run::resume(args, output),
             Self::Status(args) => runs::status(args, output),
             Self::Runs(args) => runs::list(args, output),
+            Self::Nodes(args) => nodes::nodes(args, output),
+            Self::Release(args) => release::release(args, output),
             Self::Decide(args) => runs::decide(args, output),
             Self::Snapshot(args) => snapshot::snapshot(args, output),
         }

@@ -23,6 +23,7 @@ use super::load::{self, Loaded};
 use super::login::LoginArgs;
 use super::output::{Format, Output};
 use super::params::ParameterArgs;
+use super::standing::RunsHere;
 use super::{Exit, Failed, block_on, runs};
 
 /// Carries a playbook out.
@@ -106,6 +107,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
         }
         let start = Start {
             dir,
+            runs: args.drive.runs.open(),
             graph: Arc::new(planned.graph),
             records: Vec::new(),
             last_seen: created,
@@ -143,7 +145,7 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
         runs::check_cluster(&header, &connection)?;
         let facts = load::watch(&graph, &connection, &outside).await?;
         let settings = args.drive.settings();
-        let start = Start { dir, graph, records, last_seen: last_seen_ms, secrets, settings };
+        let start = Start { dir, runs, graph, records, last_seen: last_seen_ms, secrets, settings };
         start.drive(journal, facts, connection, outside, output).await
     })
 }
@@ -169,6 +171,7 @@ fn begin_journal(
 
 struct Start {
     dir: RunDir,
+    runs: RunsDir,
     graph: Arc<Graph>,
     records: Vec<Record<Event>>,
     last_seen: i64,
@@ -210,6 +213,7 @@ impl Start {
             seed: now.unsigned_abs() ^ u64::from(std::process::id()),
             last_seen: self.last_seen,
             host: (Holder::this_process(now).host, std::process::id()),
+            runs: Arc::new(RunsHere(self.runs)),
             settings: self.settings,
         };
         let ending = drive(run, signals()?, observer.as_mut()).await;

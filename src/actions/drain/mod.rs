@@ -35,6 +35,7 @@ use run::Running;
 pub(super) async fn drain(args: &Args, context: &StepContext) -> Read<Attempt> {
     let node = object(args, "node")?;
     let options = Options::read(args)?;
+    told::check_own_node(&node, context.own.as_deref())?;
     let mut running = tokio::select! {
         biased;
         begun = Running::begin(&node, &options, context) => begun?,
