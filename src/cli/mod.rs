@@ -20,6 +20,7 @@
 //! | E506 | a playbook that was edited since its run began |
 //! | E507 | another cluster than the run's |
 //! | E508 | nothing to decide, or nothing to go on with |
+//! | E509 | a run that would drain the node that its journal ends with |
 //! | E599 | a fault of sprag itself |
 //! | E6xx | journals: see [`crate::journal::JournalError`] |
 //! | E701, E702, E703 | a kubeconfig that is missing, that is broken, that has no such context |
@@ -32,6 +33,7 @@ mod load;
 mod login;
 mod nodes;
 mod output;
+mod own;
 mod params;
 mod plan;
 mod release;

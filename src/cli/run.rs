@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::cluster::Connection;
+use crate::cluster::{Connection, OwnPlace};
 use crate::engine::driver::{DriveError, fold};
 use crate::engine::event::{Event, HaltReason, RunOutcome};
 use crate::engine::observe::Observer;
@@ -24,7 +24,7 @@ use super::login::LoginArgs;
 use super::output::{Format, Output};
 use super::params::ParameterArgs;
 use super::standing::RunsHere;
-use super::{Exit, Failed, block_on, runs};
+use super::{Exit, Failed, block_on, own, runs};
 
 /// Carries a playbook out.
 #[derive(Debug, Args)]
@@ -101,6 +101,8 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
         let connection = args.login.connect(&outside).await?;
         let planned = load::plan_live(&loaded, &parameters.given, &connection, &outside).await?;
         load::refuse_unsupported(&planned.graph, &loaded, output)?;
+        let own = own::find(&connection, args.drive.runs.open().path()).await?;
+        own::refuse(&planned.graph, own.as_deref())?;
         let (dir, journal, created) = begin_journal(args, &planned.graph, &loaded, &connection, &outside)?;
         if output.format == Format::Text {
             output.remark(&format!("{}  run {}", planned.graph.name, dir.id()));
@@ -109,6 +111,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
             dir,
             runs: args.drive.runs.open(),
             graph: Arc::new(planned.graph),
+            own,
             records: Vec::new(),
             last_seen: created,
             secrets: parameters.secrets,
@@ -144,8 +147,9 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
         let connection = args.login.connect(&outside).await?;
         runs::check_cluster(&header, &connection)?;
         let facts = load::watch(&graph, &connection, &outside).await?;
+        let own = own::find(&connection, args.drive.runs.open().path()).await?;
         let settings = args.drive.settings();
-        let start = Start { dir, runs, graph, records, last_seen: last_seen_ms, secrets, settings };
+        let start = Start { dir, runs, graph, own, records, last_seen: last_seen_ms, secrets, settings };
         start.drive(journal, facts, connection, outside, output).await
     })
 }
@@ -173,6 +177,7 @@ struct Start {
     dir: RunDir,
     runs: RunsDir,
     graph: Arc<Graph>,
+    own: Option<Arc<OwnPlace>>,
     records: Vec<Record<Event>>,
     last_seen: i64,
     secrets: BTreeMap<String, String>,
@@ -213,6 +218,7 @@ impl Start {
             seed: now.unsigned_abs() ^ u64::from(std::process::id()),
             last_seen: self.last_seen,
             host: (Holder::this_process(now).host, std::process::id()),
+            own: self.own,
             runs: Arc::new(RunsHere(self.runs)),
             settings: self.settings,
         };

@@ -97,11 +97,7 @@ impl PodNames {
 ///
 /// # Errors
 /// What the server answered, if it did not say that there is no such pod or that it may not be read.
-pub async fn own_place(
-    requests: &Requests,
-    names: &PodNames,
-    folder: &Path,
-) -> Result<Option<OwnPlace>, RequestError> {
+pub async fn own_place(requests: &Requests, names: &PodNames, folder: &Path) -> Result<Option<OwnPlace>, RequestError> {
     if let (Some(name), Some(namespace)) = (&names.pod, &names.namespace) {
         match requests.get::<Pod>(&format!("/api/v1/namespaces/{namespace}/pods/{name}")).await {
             Ok(pod) if !pod.spec.node_name.is_empty() => {
@@ -197,8 +193,7 @@ mod tests {
             ("/tmp/runs", false),
         ] {
             let place = own_place(&server(pod(), 404), &names("sprag-0", None), Path::new(folder)).await;
-            let expected =
-                OwnPlace { pod_uid: "u".into(), pod: "ops/sprag-0".into(), node: "n".into(), outlives_node };
+            let expected = OwnPlace { pod_uid: "u".into(), pod: "ops/sprag-0".into(), node: "n".into(), outlives_node };
             assert_eq!(place.unwrap(), Some(expected), "{folder}");
         }
     }

@@ -285,7 +285,8 @@ impl Driver<'_> {
                 let is_last = candidates.len() > 1 && self.is_own_element(id, *element);
                 !is_last && busy.is_disjoint(&self.budgets_of(id, *element))
             });
-            let at = at.unwrap_or(0);
+            let is_other = |element: &usize| !self.is_own_element(id, *element);
+            let at = at.or_else(|| candidates.iter().position(is_other)).unwrap_or(0);
             let element = candidates.remove(at);
             if !self.is_confirmed(id, element) {
                 // Its place and its key are kept for it.
