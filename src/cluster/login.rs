@@ -56,6 +56,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether this is the login of a pod's service account.
+    pub fn is_in_cluster(&self) -> bool {
+        self.context == IN_CLUSTER
+    }
+
     /// Added to a command's environment: `KUBECONFIG` of the chosen context. Good for as long as the connection is kept.
     pub fn environment(&self) -> Vec<(String, String)> {
         self.environment.clone()

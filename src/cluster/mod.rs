@@ -2,9 +2,11 @@
 
 pub mod lock;
 mod login;
+mod pod;
 mod requests;
 pub mod snapshot;
 
 pub use login::{Connection, LoginError, LoginOptions, connect};
+pub use pod::{OwnPlace, PodNames, own_place};
 pub(crate) use requests::WATCH_SECONDS;
 pub use requests::{Listed, RequestError, Requests, Watching};
