@@ -131,7 +131,7 @@ pub async fn connect(options: &LoginOptions, outside: &Outside) -> Result<Connec
 }
 
 /// The server's version and the UID of kube-system.
-async fn greet(requests: &Requests, server: &str, context: &str) -> Result<(String, String), LoginError> {
+pub(super) async fn greet(requests: &Requests, server: &str, context: &str) -> Result<(String, String), LoginError> {
     let asked = tokio::time::timeout(REACH, async {
         let version: ServerVersion = requests.get("/version").await?;
         let uid = match requests.get::<Namespace>("/api/v1/namespaces/kube-system").await {
@@ -259,13 +259,12 @@ fn from_pod(options: &LoginOptions) -> Result<kube::Config, LoginError> {
         .map_err(|error| LoginError::Config(format!("the service account of this pod cannot be used: {error}")))
 }
 
+/// The environment of commands, and the file that it names first.
+type ForCommands = (Vec<(String, String)>, Option<Arc<TempPath>>);
+
 /// What commands are given so that they reach the same cluster: the files, absolute, and where another context than the
 /// current one was chosen, a file that says so before them (the first that names a current context wins).
-fn for_commands(
-    chosen: &Chosen,
-    options: &LoginOptions,
-    context: &str,
-) -> Result<(Vec<(String, String)>, Option<Arc<TempPath>>), LoginError> {
+fn for_commands(chosen: &Chosen, options: &LoginOptions, context: &str) -> Result<ForCommands, LoginError> {
     let is_current = chosen.config.current_context.as_deref() == Some(context);
     let named = options.kubeconfig.is_some() || std::env::var_os("KUBECONFIG").is_some();
     if is_current && !named {

@@ -3,6 +3,8 @@
 mod login;
 mod requests;
 pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use login::{Connection, LoginError, LoginOptions, connect};
 pub(crate) use requests::WATCH_SECONDS;
