@@ -1,9 +1,12 @@
 //! The way to a cluster: login, requests with one retry layer, the snapshot.
 
+mod credentials;
 mod login;
 mod pod;
 mod requests;
 pub mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub use login::{Connection, LoginError, LoginOptions, connect};
 pub use pod::{OwnPlace, PodNames, own_place};
