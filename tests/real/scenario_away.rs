@@ -3,6 +3,7 @@
 
 use crate::sprag::Sprag;
 use crate::testbed::bed::Bed;
+use crate::testbed::proxy::Proxy;
 use crate::testbed::workload::Workload;
 use crate::testbed::{Lab, until};
 use libtest_mimic::{Failed, Trial};
@@ -31,7 +32,41 @@ parallel {
 
 /// All trials of this file.
 pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
-    vec![bed.trial("away::six_minutes_with_a_drain_open_and_a_hold_running", six_minutes)]
+    vec![
+        bed.trial("away::six_minutes_with_a_drain_open_and_a_hold_running", six_minutes),
+        bed.trial("away::a_watch_is_refused_in_mid_run", watch_refused),
+    ]
+}
+
+/// The requests of steps are allowed: only the watches of the nodes are not any more.
+fn watch_refused(lab: &Arc<Lab>) -> Result<(), Failed> {
+    let pool = lab.pool("watched", 1, &["a"])?;
+    let proxy = Proxy::start(&lab.kubeconfig())?;
+    let sprag = Sprag::new(lab)?.with_kubeconfig(proxy.kubeconfig());
+    sprag.write(
+        "playbook.sprag",
+        "param pool: string\nwait until nodes.any(|n| n.labels[\"pool\"] == pool && !n.ready) within 10m\n",
+    )?;
+    let set = format!("pool={}", pool.name());
+    let mut child = sprag.start(&["run", "playbook.sprag", "--set", &set], "run")?;
+    until("the wait has begun", SOON, || {
+        let status = sprag.run(&["status"])?;
+        Ok((status.code == Some(0) && status.stdout.contains("wait")).then_some(()))
+    })?;
+    // Broken, so that the watches are opened anew.
+    proxy.set(|weather| weather.partitioned = true);
+    thread::sleep(Duration::from_secs(1));
+    proxy.calm();
+    proxy.set(|weather| weather.refused = Some(("/api/v1/nodes?watch=1".into(), 403)));
+    let status = child.wait()?;
+    let said = sprag.said("run");
+    ensure(status.code() == Some(13), format!("{status}: {said}"))?;
+    let told = sprag.run(&["status"])?.stdout;
+    ensure(told.contains("does not let sprag read what the run needs"), format!("it says why: {told}"))?;
+    proxy.calm();
+    pool.set_node_ready(&pool.nodes()[0], false)?;
+    let done = sprag.run(&["resume"])?;
+    ensure(done.code == Some(0), format!("{done:?}"))
 }
 
 fn ensure(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
