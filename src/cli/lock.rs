@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::catalog::value::format_duration;
-use crate::cluster::lock::{Claimant, Domain, Fence, HolderNote, Lock, LockError, Patience, Waiting};
+use crate::cluster::lock::{Claimant, Domain, Fence, HolderNote, Lock, LockError, LockLost, Patience, Waiting};
 use crate::cluster::{Connection, Requests};
 use crate::journal::{Holder, Journal};
 use crate::outside::Outside;
@@ -86,7 +86,12 @@ impl Held {
     pub(super) fn put_behind(&self, requests: &Requests, journal: &mut Journal) -> (Fence, Requests) {
         let fence = self.fence(journal);
         let asked = fence.clone();
-        journal.ask_before_append(Box::new(move || asked.check().map_err(|lost| lost.to_string())));
+        // A lease that has merely run out, with the cluster out of reach or after a sleep, is renewed before the next
+        // change. To note meanwhile what happens harms nobody: whoever takes this run over begins another epoch.
+        journal.ask_before_append(Box::new(move || match asked.check() {
+            Ok(()) | Err(LockLost::RanOut { .. }) => Ok(()),
+            Err(lost) => Err(lost.to_string()),
+        }));
         let requests = requests.fenced(fence.clone());
         (fence, requests)
     }

@@ -35,14 +35,6 @@ pub enum LockLost {
         /// Who.
         by: Option<Box<LeaseHolder>>,
     },
-    /// Every try to renew it failed, until it was too late to be sure of it.
-    #[error("the lease `{lease}` could not be renewed: {why}")]
-    Unrenewed {
-        /// Namespace and name.
-        lease: String,
-        /// How the last try failed.
-        why: String,
-    },
     /// This process has let it go.
     #[error("the lease `{0}` was let go")]
     Released(String),

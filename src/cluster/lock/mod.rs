@@ -5,7 +5,9 @@
 //! - Every PUT carries the resourceVersion of the last answer, so of two at once one gets a 409.
 //! - Whether a holder is gone is never told by the times in the record, which are of another's clock, but by seeing the
 //!   record unchanged for its own duration by our monotonic clock, with a GET at the end of that.
-//! - A Lease is renewed each 10 s; who cannot for 40 s has lost it, long before anyone may take it at 60 s.
+//! - A Lease is renewed each 10 s. Who cannot for 60 s changes nothing any more, and nobody may take it before that.
+//!   Unlike client-go's, such a driver goes on trying: a run that the cluster left alone for an hour goes on by itself
+//!   unless another has taken its place, which the resourceVersion of its next PUT tells.
 //!
 //! What client-go does not promise, that nobody acts on a lock that it has lost, is for the [`Fence`].
 
@@ -39,7 +41,7 @@ pub use lease::{HolderNote, LeaseHolder};
 /// For how long a Lease is held after it was renewed: longer than client-go's 15 s, since a person's network is worse
 /// than a pod's.
 pub(super) const DURATION: Duration = Duration::from_secs(60);
-/// For how long a renewal is tried.
+/// For how long one renewal is tried, and taking the lock.
 const RENEW_DEADLINE: Duration = Duration::from_secs(40);
 /// Between two renewals, and between two looks at a Lease that another holds.
 const RETRY: Duration = Duration::from_secs(10);

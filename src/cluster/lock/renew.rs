@@ -44,14 +44,8 @@ impl Renewing {
                 () = sleep(RETRY) => {}
                 () = self.wanted.notified() => {}
             }
-            let mut last = "no answer".to_owned();
-            let standing = match timeout(RENEW_DEADLINE, self.renew(&mut last)).await {
-                Ok(standing) => standing,
-                Err(_) => {
-                    let why = self.requests.trouble().unwrap_or(last);
-                    Standing::Lost(LockLost::Unrenewed { lease: self.domain.lease(), why })
-                }
-            };
+            // What cannot be renewed runs out, and is tried again: whether it is still ours the next answer tells.
+            let Ok(standing) = timeout(RENEW_DEADLINE, self.renew()).await else { continue };
             let is_lost = matches!(standing, Standing::Lost(_));
             self.standing.send_replace(standing);
             if is_lost {
@@ -60,8 +54,8 @@ impl Renewing {
         }
     }
 
-    /// Tries until there is an answer that counts; `last` becomes how the last try failed.
-    async fn renew(&self, last: &mut String) -> Standing {
+    /// Tries until there is an answer that counts.
+    async fn renew(&self) -> Standing {
         let mut changes = 0;
         loop {
             let start = Moment::now(&*self.clock);
@@ -76,7 +70,7 @@ impl Renewing {
                     changes += 1;
                 }
                 Try::Failed(error) => {
-                    *last = error;
+                    tracing::debug!(error, "the lease was not renewed");
                     sleep(RETRY).await;
                 }
             }
