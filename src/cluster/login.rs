@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempPath;
 
+use super::credentials::{Credentials, Login};
 use super::{RequestError, Requests};
 use crate::diagnostic::did_you_mean;
 use crate::facts::objects::Meta;
@@ -56,6 +57,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether this is the login of a pod's service account.
+    pub fn is_in_cluster(&self) -> bool {
+        self.context == IN_CLUSTER
+    }
+
     /// Added to a command's environment: `KUBECONFIG` of the chosen context. Good for as long as the connection is kept.
     pub fn environment(&self) -> Vec<(String, String)> {
         self.environment.clone()
@@ -107,7 +113,21 @@ struct Namespace {
 /// See [`LoginError`].
 pub async fn connect(options: &LoginOptions, outside: &Outside) -> Result<Connection, LoginError> {
     let chosen = choose(options, std::env::var_os("KUBECONFIG"), std::env::home_dir())?;
-    let (mut config, context) = match &chosen {
+    let (config, context) = configuration(chosen.as_ref(), options).await?;
+    let server = config.cluster_url.to_string();
+    let client = client(config, &context)?;
+    let credentials = Credentials::new(client, Some(login_again(options, &context, &server)));
+    let requests = Requests::over(credentials, outside.clock.clone(), outside.clock.now().unsigned_abs());
+    let (version, uid) = greet(&requests, &server, &context).await?;
+    let (environment, file) = match &chosen {
+        Some(chosen) => for_commands(chosen, options, &context)?,
+        None => (Vec::new(), None),
+    };
+    Ok(Connection { requests, uid, context, version, environment, chosen: file })
+}
+
+async fn configuration(chosen: Option<&Chosen>, options: &LoginOptions) -> Result<(kube::Config, String), LoginError> {
+    let (mut config, context) = match chosen {
         Some(chosen) => from_kubeconfig(chosen, options).await?,
         None => (from_pod(options)?, IN_CLUSTER.to_owned()),
     };
@@ -118,16 +138,35 @@ pub async fn connect(options: &LoginOptions, outside: &Outside) -> Result<Connec
     if let Some(user) = &options.impersonate {
         config.auth_info.impersonate = Some(user.clone());
     }
-    let server = config.cluster_url.to_string();
-    let client = kube::Client::try_from(config)
-        .map_err(|error| LoginError::Config(format!("context `{context}`: {}", super::requests::root_cause(&error))))?;
-    let requests = Requests::new(client, outside.clock.clone(), outside.clock.now().unsigned_abs());
-    let (version, uid) = greet(&requests, &server, &context).await?;
-    let (environment, file) = match &chosen {
-        Some(chosen) => for_commands(chosen, options, &context)?,
-        None => (Vec::new(), None),
-    };
-    Ok(Connection { requests, uid, context, version, environment, chosen: file })
+    Ok((config, context))
+}
+
+fn client(config: kube::Config, context: &str) -> Result<kube::Client, LoginError> {
+    kube::Client::try_from(config)
+        .map_err(|error| LoginError::Config(format!("context `{context}`: {}", super::requests::root_cause(&error))))
+}
+
+/// Logs in as before with what the files hold by then: into the same context, whichever is the current one by then, and
+/// only if that still leads to the same server.
+fn login_again(options: &LoginOptions, context: &str, server: &str) -> Login {
+    let (mut options, context, server) = (options.clone(), context.to_owned(), server.to_owned());
+    if context != IN_CLUSTER {
+        options.context = Some(context.clone());
+    }
+    Box::new(move || {
+        let (options, context, server) = (options.clone(), context.clone(), server.clone());
+        Box::pin(async move {
+            let chosen = choose(&options, std::env::var_os("KUBECONFIG"), std::env::home_dir());
+            let chosen = chosen.map_err(|error| error.to_string())?;
+            let (config, _) = configuration(chosen.as_ref(), &options).await.map_err(|error| error.to_string())?;
+            if config.cluster_url.to_string() != server {
+                return Err(format!("the context `{context}` leads to {} by now", config.cluster_url));
+            }
+            // A login plugin is run and waited for here: not on the thread that also hears of signals.
+            let made = tokio::task::spawn_blocking(move || client(config, &context)).await;
+            made.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        })
+    })
 }
 
 /// The server's version and the UID of kube-system.
@@ -155,7 +194,7 @@ pub(super) async fn greet(requests: &Requests, server: &str, context: &str) -> R
 }
 
 fn unreachable(requests: &Requests, server: &str, context: &str) -> LoginError {
-    let why = requests.trouble().unwrap_or_else(|| "it asks for patience".to_owned());
+    let why = requests.trouble_since().map_or_else(|| "it asks for patience".to_owned(), |(_, why)| why);
     // TLS 1.3 tells a client that its certificate is no good only once the connection stands: as an alert.
     if why.contains("received fatal alert") {
         return LoginError::Refused(format!("{server} refuses the client certificate of context `{context}`: {why}"));
@@ -259,7 +298,7 @@ fn from_pod(options: &LoginOptions) -> Result<kube::Config, LoginError> {
         .map_err(|error| LoginError::Config(format!("the service account of this pod cannot be used: {error}")))
 }
 
-/// The environment of commands, and the file that it names first.
+/// An environment, and the file that it names, which is there for as long as this is kept.
 type ForCommands = (Vec<(String, String)>, Option<Arc<TempPath>>);
 
 /// What commands are given so that they reach the same cluster: the files, absolute, and where another context than the

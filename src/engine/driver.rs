@@ -8,9 +8,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::actions::ownership::KnownRuns;
 use crate::actions::{Args, Attempt, Note, Stop};
 use crate::catalog::value::Value;
-use crate::cluster::{RequestError, Requests};
+use crate::cluster::lock::{Fence, LockLost};
+use crate::cluster::{OwnPlace, RequestError, Requests};
 use crate::expr::{Bindings, Compiled, EvalError, FactSource};
 use crate::facts::SharedFacts;
 use crate::facts::reads::Reads;
@@ -63,6 +65,8 @@ pub struct Run {
     pub store: Arc<dyn Store<Event>>,
     /// The way to the cluster.
     pub requests: Requests,
+    /// Whether this process may still drive the run.
+    pub fence: Fence,
     /// What is known of it, already in step with it.
     pub facts: SharedFacts,
     /// Clock and processes.
@@ -77,6 +81,10 @@ pub struct Run {
     pub last_seen: i64,
     /// This host's name and process.
     pub host: (String, u32),
+    /// Where sprag itself runs, if that is in the cluster.
+    pub own: Option<Arc<OwnPlace>>,
+    /// The runs that are known here.
+    pub runs: Arc<dyn KnownRuns>,
     /// How it is carried out.
     pub settings: Settings,
 }
@@ -99,6 +107,9 @@ pub enum DriveError {
     /// The journal says what cannot be: it is damaged, or sprag is at fault.
     #[error("the journal says what cannot be: {0}")]
     Illegal(#[from] IllegalEvent),
+    /// The lock is not ours any more: another may drive the run.
+    #[error("the lock is lost: {0}")]
+    LockLost(LockLost),
     /// An append did not come back for 20 s.
     #[error("the journal's disk does not answer: an append has been waiting for 20s")]
     Hung,
@@ -168,6 +179,8 @@ pub(super) struct Driver<'o> {
     pub(super) secrets: Arc<BTreeMap<String, String>>,
     pub(super) environment: Arc<Vec<(String, String)>>,
     held: BTreeSet<String>,
+    /// Since when the server refuses to let us read what the run needs.
+    pub(super) refused: Option<i64>,
     beat: i64,
     /// Why the run has to be let go, once nothing is under way any more.
     pub(super) halting: Option<HaltReason>,
@@ -205,6 +218,7 @@ impl<'o> Driver<'o> {
             secrets,
             environment,
             held: BTreeSet::new(),
+            refused: None,
             beat: 0,
             halting: None,
         })
@@ -251,6 +265,9 @@ impl<'o> Driver<'o> {
 
     async fn run(&mut self, mut signals: mpsc::UnboundedReceiver<String>) -> Result<Ending, DriveError> {
         let mut changed = self.run.facts.changed();
+        let fence = self.run.fence.clone();
+        let lost = fence.lost();
+        tokio::pin!(lost);
         loop {
             self.advance().await?;
             if let Some(ending) = self.ending().await? {
@@ -260,6 +277,7 @@ impl<'o> Driver<'o> {
             let wake = self.next_wake(now);
             tokio::select! {
                 biased;
+                lost = &mut lost => return Err(DriveError::LockLost(lost)),
                 Some(signal) = signals.recv() => self.on_signal(signal).await?,
                 Some(note) = self.received.recv() => self.on_notes(note).await?,
                 Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {

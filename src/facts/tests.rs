@@ -3,6 +3,7 @@
 mod changes;
 mod confirming;
 mod fields;
+mod freshness;
 mod watching;
 
 use std::sync::Arc;

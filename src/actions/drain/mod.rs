@@ -27,6 +27,7 @@ mod told;
 use super::args::{Read, object};
 use super::context::{Args, Attempt, StepContext};
 use super::failure::{late, out_of_reach};
+use super::own::check_own_node;
 use options::Options;
 use run::Running;
 
@@ -35,6 +36,7 @@ use run::Running;
 pub(super) async fn drain(args: &Args, context: &StepContext) -> Read<Attempt> {
     let node = object(args, "node")?;
     let options = Options::read(args)?;
+    check_own_node(&node, context.own.as_deref())?;
     let mut running = tokio::select! {
         biased;
         begun = Running::begin(&node, &options, context) => begun?,

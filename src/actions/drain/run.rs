@@ -58,7 +58,7 @@ pub(super) struct Running<'a> {
 impl<'a> Running<'a> {
     /// Looks at everything that can stand in the way, from the server and not from what was known before.
     pub(super) async fn begin(node: &'a ObjectRef, options: &'a Options, context: &'a StepContext) -> Read<Self> {
-        let now = NodeNow::read(node, context).await?;
+        let now = NodeNow::read(node, &context.requests).await?;
         if !now.is_cordoned() {
             return Err(told::open(node));
         }
@@ -168,8 +168,12 @@ impl<'a> Running<'a> {
             self.context.facts.until_seen(Kind::Pod, &newest.to_string()).await;
         }
         let judged = |facts: &Facts| -> Vec<(Arc<Pod>, Fate)> {
+            let own = self.context.own.as_deref().map(|own| own.pod_uid.as_str()).filter(|uid| !uid.is_empty());
             let judge = |pod: Pod| {
-                let fate = fate(&pod, has_daemon_set(facts, &pod), self.options);
+                let fate = match own {
+                    Some(uid) if pod.metadata.uid == uid => Fate::Stays,
+                    _ => fate(&pod, has_daemon_set(facts, &pod), self.options),
+                };
                 (Arc::new(pod), fate)
             };
             list.items.into_iter().map(judge).collect()

@@ -21,7 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -218,7 +219,7 @@ type Chunks = std::pin::Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// An answer on its way.
 struct Passing {
-    chunks: Chunks,
+    chunks: mpsc::UnboundedReceiver<(Instant, io::Result<Bytes>)>,
     weather: watch::Receiver<Weather>,
     is_watch: bool,
     /// Of a watch: the beginning of a line whose end has not come.
@@ -227,8 +228,17 @@ struct Passing {
 }
 
 /// The bytes of an answer as the weather lets them through.
-fn disturbed(chunks: Chunks, weather: watch::Receiver<Weather>, is_watch: bool) -> Chunks {
-    let passing = Passing { chunks, weather, is_watch, begun: Vec::new(), over: false };
+fn disturbed(mut chunks: Chunks, weather: watch::Receiver<Weather>, is_watch: bool) -> Chunks {
+    let (sender, received) = mpsc::unbounded_channel();
+    // Taken as they come: a lag delays what is said, and does not pile up.
+    tokio::spawn(async move {
+        while let Some(chunk) = chunks.next().await {
+            if sender.send((Instant::now(), chunk)).is_err() {
+                return;
+            }
+        }
+    });
+    let passing = Passing { chunks: received, weather, is_watch, begun: Vec::new(), over: false };
     Box::pin(stream::unfold(passing, |mut passing| async move {
         let chunk = passing.next().await?;
         Some((chunk, passing))
@@ -242,8 +252,8 @@ impl Passing {
         }
         let mut change = self.weather.clone();
         let is_watch = self.is_watch;
-        let chunk = tokio::select! {
-            chunk = self.chunks.next() => chunk?,
+        let (came, chunk) = tokio::select! {
+            chunk = self.chunks.recv() => chunk?,
             _ = change.wait_for(|weather| is_watch && weather.expired) => {
                 self.over = true;
                 return Some(Ok(expired()));
@@ -251,7 +261,7 @@ impl Passing {
         };
         let now = self.weather.borrow().clone();
         if self.is_watch && !now.watch_lag.is_zero() {
-            tokio::time::sleep(now.watch_lag).await;
+            tokio::time::sleep_until(came + now.watch_lag).await;
         }
         let _ = self.weather.wait_for(|weather| !weather.frozen).await;
         Some(chunk.map(|chunk| if self.is_watch { self.lines(&chunk, now.doubled) } else { chunk }))
