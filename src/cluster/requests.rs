@@ -154,6 +154,7 @@ struct PageMeta {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Names {
+    metadata: PageMeta,
     items: Option<Vec<Named>>,
 }
 
@@ -228,11 +229,13 @@ impl Requests {
         }
     }
 
-    /// The metadata of every object of a list, in one answer: a fraction of what the objects themselves take.
-    pub async fn list_names(&self, path: &str) -> Result<Vec<Meta>, RequestError> {
+    /// The metadata of every object of a list, and the list's resourceVersion, in one answer: a fraction of what the objects
+    /// themselves take.
+    pub async fn list_names(&self, path: &str) -> Result<(Vec<Meta>, String), RequestError> {
         let call = Call { method: Method::GET, path, content: "", body: Vec::new(), accept: NAMES_ONLY };
         let list: Names = read(&self.call(&call).await?)?;
-        Ok(list.items.unwrap_or_default().into_iter().map(|item| item.metadata).collect())
+        let metas = list.items.unwrap_or_default().into_iter().map(|item| item.metadata).collect();
+        Ok((metas, list.metadata.resource_version))
     }
 
     async fn pages(&self, path: &str) -> Result<Listed, RequestError> {

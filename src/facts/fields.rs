@@ -181,6 +181,8 @@ impl Facts {
     /// How long its kubelet has not renewed its lease, by our clock.
     fn silent_for(&self, node: &Node, reads: &mut Reads) -> Read {
         reads.note(ReadKey::Clock(self.now + 1000));
+        // Our own silence is not the kubelet's.
+        self.is_known(Resource::Leases)?;
         let lease = self.leases.named("kube-node-lease", &node.metadata.name);
         let renewed = lease.and_then(|lease| lease.spec.renew_time);
         let renewed = renewed.ok_or_else(|| Unknown::new(format!("node `{}` has no lease", node.metadata.name)))?;
@@ -196,10 +198,12 @@ impl Facts {
     fn pod_field(&self, pod: &Pod, field: &str, reads: &mut Reads) -> Result<Option<Value>, Unknown> {
         let meta = &pod.metadata;
         Ok(Some(match field {
-            "node" => match self.node(&pod.spec.node_name) {
-                Some(node) => object(reference(Kind::Node, &node.metadata)),
-                None => Value::None,
-            },
+            "node" => {
+                reads.note(ReadKey::Members(Kind::Node));
+                self.known(Kind::Node)?;
+                let node = self.node(&pod.spec.node_name);
+                node.map_or(Value::None, |node| object(reference(Kind::Node, &node.metadata)))
+            }
             "phase" => Value::string(pod.status.phase.as_str()),
             "ready" => Value::Bool(pod.is_ready()),
             "restarts" => {
@@ -210,6 +214,8 @@ impl Facts {
                 None => Value::None,
             },
             "workload" => {
+                // Its ReplicaSet may come later than it does.
+                reads.note(ReadKey::Members(Kind::Workload));
                 self.known(Kind::Workload)?;
                 self.workload_of(pod).map_or(Value::None, object)
             }

@@ -39,7 +39,10 @@ pub use watch::{Watched, watch};
 #[derive(Debug, Clone)]
 pub struct SharedFacts {
     facts: Arc<RwLock<Facts>>,
+    /// The number of the last change: it moves with every fact that does.
     changed: Arc<channel::Sender<u64>>,
+    /// Moves with every word of the server, also where no fact changes.
+    heard: Arc<channel::Sender<u64>>,
 }
 
 /// Which kinds are needed beyond nodes, pods, workloads and budgets.
@@ -65,7 +68,8 @@ impl Needs {
 
 impl SharedFacts {
     fn new(facts: Facts) -> Self {
-        Self { facts: Arc::new(RwLock::new(facts)), changed: Arc::new(channel::Sender::new(0)) }
+        let sender = || Arc::new(channel::Sender::new(0));
+        Self { facts: Arc::new(RwLock::new(facts)), changed: sender(), heard: sender() }
     }
 
     /// The facts of a snapshot: as of then, and never silent.
@@ -85,15 +89,18 @@ impl SharedFacts {
         read(&self.facts.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes facts, and tells those who wait for a change if there was one.
+    /// Changes facts, and tells those who wait for a change, or for a word of the server, if there was one.
     pub(crate) fn write<T>(&self, write: impl FnOnce(&mut Facts) -> T) -> T {
         let mut facts = self.facts.write().unwrap_or_else(PoisonError::into_inner);
-        let before = facts.last_change();
+        let before = (facts.last_change(), facts.words());
         let result = write(&mut facts);
-        let after = facts.last_change();
+        let after = (facts.last_change(), facts.words());
         drop(facts);
-        if after != before {
-            self.changed.send_replace(after);
+        if after.0 != before.0 {
+            self.changed.send_replace(after.0);
+        }
+        if after.1 != before.1 {
+            self.heard.send_replace(after.1);
         }
         result
     }
@@ -130,14 +137,14 @@ impl SharedFacts {
 
     /// Comes back once the cache of that kind has what the server had at that version of an object; the caller bounds it.
     pub async fn until_seen(&self, kind: Kind, resource_version: &str) {
-        let Some(resource) = Resource::single(kind) else { return };
-        let mut changed = self.changed();
-        loop {
-            changed.mark_unchanged();
-            if self.read(|facts| facts.has_reached(resource, resource_version)) {
-                return;
-            }
-            if changed.changed().await.is_err() {
+        self.until(|facts| facts.has_seen(kind, resource_version)).await;
+    }
+
+    /// Comes back once something holds that the server's words alone can make true.
+    async fn until(&self, holds: impl Fn(&Facts) -> bool) {
+        let mut heard = self.heard.subscribe();
+        while !self.read(&holds) {
+            if heard.changed().await.is_err() {
                 return;
             }
         }

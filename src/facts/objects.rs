@@ -580,9 +580,11 @@ pub struct ServiceReference {
 }
 
 /// What has `metadata`.
-pub trait Object: serde::de::DeserializeOwned {
+pub trait Object: serde::de::DeserializeOwned + Clone + PartialEq {
     /// Its metadata.
     fn meta(&self) -> &Meta;
+    /// The same, to be changed.
+    fn meta_mut(&mut self) -> &mut Meta;
 }
 
 macro_rules! objects {
@@ -590,6 +592,10 @@ macro_rules! objects {
         impl Object for $kind {
             fn meta(&self) -> &Meta {
                 &self.metadata
+            }
+
+            fn meta_mut(&mut self) -> &mut Meta {
+                &mut self.metadata
             }
         }
     )*};

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use crate::catalog::types::Kind;
@@ -129,6 +130,10 @@ pub struct Facts {
     /// Deployment's UID to those of its ReplicaSets.
     replica_sets: HashMap<String, BTreeSet<String>>,
     heard: BTreeMap<Resource, Heard>,
+    /// How often the server spoke, of anything.
+    words: u64,
+    /// What of a resource cannot be read, and why: it may be anything, so nothing is known of the kind meanwhile.
+    strange: BTreeMap<Resource, BTreeMap<Key, String>>,
     versions: Versions,
 }
 
@@ -164,16 +169,37 @@ impl Versions {
     }
 }
 
-/// What of a pod other objects feel: where it is, whose it is, whether it is meant to run, whether it is ready.
-type Bearing<'a> = (&'a str, Option<&'a str>, bool, bool);
+/// What of a pod other objects feel.
+#[derive(PartialEq)]
+struct Bearing<'a> {
+    node: &'a str,
+    /// The UID of its controller.
+    owner: Option<&'a str>,
+    is_meant_to_run: bool,
+    is_ready: bool,
+    /// Since when it is ready, or is not: availability is counted from there.
+    since: Option<Timestamp>,
+    /// Which budgets cover it hangs on them.
+    labels: &'a BTreeMap<String, String>,
+}
 
 fn bearing(pod: &Pod) -> Bearing<'_> {
-    (
-        &pod.spec.node_name,
-        pod.metadata.controller().map(|owner| owner.uid.as_str()),
-        pod.is_meant_to_run(),
-        pod.is_ready(),
-    )
+    Bearing {
+        node: &pod.spec.node_name,
+        owner: pod.metadata.controller().map(|owner| owner.uid.as_str()),
+        is_meant_to_run: pod.is_meant_to_run(),
+        is_ready: pod.is_ready(),
+        since: condition(&pod.status.conditions, "Ready").and_then(|ready| ready.last_transition_time),
+        labels: &pod.metadata.labels,
+    }
+}
+
+/// What taking an object in changed.
+enum Put<T> {
+    /// Nothing that is kept.
+    Nothing,
+    /// What is there now, and what bore the name before.
+    Changed { before: Option<Arc<T>>, after: Arc<T> },
 }
 
 impl Pod {
@@ -205,6 +231,11 @@ impl Facts {
 
     /// Replaces all objects of a resource: what is no longer there is removed.
     pub(crate) fn list(&mut self, resource: Resource, items: Vec<Json>, version: &str) {
+        self.strange.remove(&resource);
+        if self.is_past(resource, version) {
+            // The server's store was put back to an earlier state: what the cache has is not newer, but void.
+            self.metas(resource).iter().for_each(|meta| self.remove(resource, meta));
+        }
         let mut there = BTreeSet::new();
         for item in items {
             there.extend(item.pointer("/metadata/uid").and_then(Json::as_str).map(str::to_owned));
@@ -224,6 +255,7 @@ impl Facts {
         let heard = self.heard.entry(resource).or_default();
         heard.at = Some(now);
         heard.refused = None;
+        self.words += 1;
         if !version.is_empty() {
             version.clone_into(&mut heard.version);
         }
@@ -233,6 +265,7 @@ impl Facts {
     /// The server does not let us read a resource.
     pub(crate) fn refuse(&mut self, resource: Resource, why: &str) {
         self.heard.entry(resource).or_default().refused = Some(why.to_owned());
+        self.words += 1;
         self.look_at_silence();
     }
 
@@ -280,55 +313,86 @@ impl Facts {
 
     /// Whether a kind is known: listed, readable, and heard of lately.
     pub(super) fn known(&self, kind: Kind) -> Result<(), Unknown> {
+        Resource::of(kind).iter().try_for_each(|resource| self.is_known(*resource))
+    }
+
+    /// Whether a resource is known.
+    pub(super) fn is_known(&self, resource: Resource) -> Result<(), Unknown> {
+        let name = resource.name();
+        if let Some(why) = self.strange.get(&resource).and_then(|strange| strange.values().next()) {
+            return Err(Unknown::new(format!("{name} cannot be read: {why}")));
+        }
         if !self.is_live {
             return Ok(());
         }
-        for resource in Resource::of(kind) {
-            let heard = self.heard.get(resource);
-            if let Some(why) = heard.and_then(|heard| heard.refused.as_deref()) {
-                return Err(Unknown::new(format!("{} cannot be read: {why}", resource.name())));
-            }
-            let Some(at) = heard.and_then(|heard| heard.at) else {
-                return Err(Unknown::new(format!("{} are not watched", resource.name())));
-            };
-            if self.now - at > SILENT_AFTER {
-                let silent = (self.now - at) / 1000;
-                return Err(Unknown::new(format!("{} were last heard of {silent} s ago", resource.name())));
-            }
+        let heard = self.heard.get(&resource);
+        if let Some(why) = heard.and_then(|heard| heard.refused.as_deref()) {
+            return Err(Unknown::new(format!("{name} cannot be read: {why}")));
+        }
+        let Some(at) = heard.and_then(|heard| heard.at) else {
+            return Err(Unknown::new(format!("{name} are not watched")));
+        };
+        if self.now - at > SILENT_AFTER {
+            let silent = (self.now - at) / 1000;
+            return Err(Unknown::new(format!("{name} were last heard of {silent} s ago")));
         }
         Ok(())
     }
 
-    /// Whether the cache of a resource has come as far as that resourceVersion. Versions are counted by the server's
-    /// store, as one number for all (etcd's revision; KEP-5504 makes it a promise).
-    pub fn has_reached(&self, resource: Resource, version: &str) -> bool {
-        let reached = self.heard.get(&resource).and_then(|heard| heard.version.parse::<u128>().ok());
-        version.parse::<u128>().is_ok_and(|wanted| reached.is_some_and(|reached| reached >= wanted))
+    /// The resourceVersion that the cache of a resource has reached. Versions are counted by the server's store, as one
+    /// number for all (etcd's revision; KEP-5504 makes it a promise).
+    pub(super) fn reached(&self, resource: Resource) -> Option<u128> {
+        number(&self.heard.get(&resource)?.version)
     }
 
-    /// Takes an object in, new or changed; one that is older than what is there is left.
+    /// Whether the cache of a resource has come as far as that resourceVersion.
+    pub fn has_reached(&self, resource: Resource, version: &str) -> bool {
+        number(version).is_some_and(|wanted| self.reached(resource).is_some_and(|reached| reached >= wanted))
+    }
+
+    /// Whether the cache of a resource has come further than that resourceVersion.
+    pub(super) fn is_past(&self, resource: Resource, version: &str) -> bool {
+        number(version).is_some_and(|given| self.reached(resource).is_some_and(|reached| reached > given))
+    }
+
+    /// Whether what the server had at that version of an object of a kind has been seen. A snapshot has nothing to come.
+    pub(super) fn has_seen(&self, kind: Kind, version: &str) -> bool {
+        let has_come = |resource: &Resource| self.metas(*resource).iter().any(|meta| meta.resource_version == version);
+        !self.is_live
+            || Resource::of(kind).iter().all(|resource| self.has_reached(*resource, version))
+            // Of several resources only the object's own has come so far for certain.
+            || (Resource::single(kind).is_none() && Resource::of(kind).iter().any(has_come))
+    }
+
+    /// Takes an object in, new or changed; one that is older than what is there is left. Where nothing changed that is kept,
+    /// nothing has another version. One that cannot be read makes its kind unknown.
     pub(crate) fn put(&mut self, resource: Resource, object: Json) {
-        match resource {
+        let key = key_in(&object);
+        let taken = match resource {
+            Resource::Nodes => self.put_in(|facts| &mut facts.nodes, Kind::Node, object).map(|_| ()),
             Resource::Pods => self.put_pod(object),
-            Resource::Nodes => {
-                let keeps = self.keeps_raw.then(|| Arc::new(object.clone()));
-                self.put_in(|facts| &mut facts.nodes, Kind::Node, object, keeps);
-            }
-            Resource::Budgets => self.put_in(|facts| &mut facts.budgets, Kind::Budget, object, None),
-            Resource::Jobs => self.put_in(|facts| &mut facts.jobs, Kind::Job, object, None),
-            Resource::Events => self.put_in(|facts| &mut facts.events, Kind::Event, object, None),
-            Resource::Leases => {
-                if let Some(lease) = parsed::<Lease>(object) {
-                    self.leases.insert(lease);
-                }
-            }
-            Resource::ValidatingWebhooks | Resource::MutatingWebhooks => {
-                self.put_webhook(resource, object);
-            }
+            Resource::Budgets => self.put_in(|facts| &mut facts.budgets, Kind::Budget, object).map(|_| ()),
+            Resource::Jobs => self.put_in(|facts| &mut facts.jobs, Kind::Job, object).map(|_| ()),
+            Resource::Events => self.put_in(|facts| &mut facts.events, Kind::Event, object).map(|_| ()),
+            // What is read of a lease is read with the clock.
+            Resource::Leases => parsed::<Lease>(object).map(|lease| {
+                self.leases.insert(lease);
+            }),
+            Resource::ValidatingWebhooks | Resource::MutatingWebhooks => self.put_webhooks(resource, object),
             Resource::Deployments | Resource::ReplicaSets | Resource::StatefulSets | Resource::DaemonSets => {
-                self.put_controller(resource, object);
+                self.put_controller(resource, object)
             }
-        }
+        };
+        self.note_strange(resource, key, taken.err());
+    }
+
+    fn note_strange(&mut self, resource: Resource, key: Key, why: Option<String>) {
+        let strange = self.strange.entry(resource).or_default();
+        match why {
+            Some(why) => strange.insert(key.clone(), format!("`{}` is not of the form that is expected: {why}", key.1)),
+            None => strange.remove(&key),
+        };
+        self.look_at_silence();
     }
 
     fn put_in<T: Object>(
@@ -336,81 +400,94 @@ impl Facts {
         table: impl Fn(&mut Self) -> &mut Table<T>,
         kind: Kind,
         object: Json,
-        raw: Option<Arc<Json>>,
-    ) {
-        let Some(object) = parsed::<T>(object) else { return };
+    ) -> Result<Put<T>, String> {
+        let raw = (self.keeps_raw && matches!(kind, Kind::Node | Kind::Pod)).then(|| Arc::new(object.clone()));
+        let object = parsed::<T>(object)?;
         let uid = object.meta().uid.clone();
         let table = table(self);
         if is_older(table, &object) {
-            return;
+            return Ok(Put::Nothing);
         }
-        let before = table.insert(object);
+        let has_same_raw = table.raw.get(&uid) == raw.as_ref();
+        let before = table.insert(object.clone());
         if let Some(raw) = raw {
             table.raw.insert(uid.clone(), raw);
         }
-        if before.is_none_or(|before| before.meta().uid != uid) {
-            self.versions.came_or_went(kind);
+        match &before {
+            Some(before) if before.meta().uid != uid => {
+                self.versions.objects.remove(&before.meta().uid);
+                self.versions.came_or_went(kind);
+            }
+            Some(before) if has_same_raw && is_same(&**before, &*object) => return Ok(Put::Nothing),
+            Some(_) => {}
+            None => self.versions.came_or_went(kind),
         }
         self.versions.changed(kind, &uid);
+        Ok(Put::Changed { before, after: object })
     }
 
-    fn put_webhook(&mut self, resource: Resource, object: Json) {
-        if let Some(configuration) = parsed::<WebhookConfiguration>(object) {
-            let uid = configuration.metadata.uid.clone();
-            self.webhooks.entry(resource).or_default().insert(configuration);
+    fn put_webhooks(&mut self, resource: Resource, object: Json) -> Result<(), String> {
+        let put = self.put_in(|facts| facts.webhooks.entry(resource).or_default(), Kind::Webhook, object)?;
+        if let Put::Changed { .. } = put {
+            // Each of a configuration's webhooks is an object of the language.
             self.versions.came_or_went(Kind::Webhook);
-            self.versions.changed(Kind::Webhook, &uid);
         }
+        Ok(())
     }
 
-    fn put_controller(&mut self, resource: Resource, object: Json) {
-        let Some(controller) = parsed::<Controller>(object) else { return };
-        let table = self.controllers.entry(resource).or_default();
-        if is_older(table, &controller) {
-            return;
-        }
-        let before = table.insert(controller.clone());
-        let uid = &controller.metadata.uid;
-        if resource == Resource::ReplicaSets
-            && let Some(owner) = controller.metadata.controller().filter(|owner| owner.kind == "Deployment")
+    fn put_controller(&mut self, resource: Resource, object: Json) -> Result<(), String> {
+        let put = self.put_in(|facts| facts.controllers.entry(resource).or_default(), Kind::Workload, object)?;
+        let Put::Changed { before, after } = put else { return Ok(()) };
+        if let Some(before) = &before
+            && before.metadata.owner_references != after.metadata.owner_references
         {
-            self.replica_sets.entry(owner.uid.clone()).or_default().insert(uid.clone());
-            self.touch_workload(&owner.uid);
-        }
-        if before.is_none_or(|before| before.metadata.uid != *uid) {
+            self.disown(before);
+            // It may have become a workload of its own, or ceased to be one.
             self.versions.came_or_went(Kind::Workload);
         }
-        self.versions.changed(Kind::Workload, uid);
+        if resource == Resource::ReplicaSets
+            && let Some(owner) = deployment_of(&after)
+        {
+            self.replica_sets.entry(owner.uid.clone()).or_default().insert(after.metadata.uid.clone());
+            self.touch_workload(&owner.uid);
+        }
+        Ok(())
     }
 
-    fn put_pod(&mut self, object: Json) {
-        let raw = self.keeps_raw.then(|| Arc::new(object.clone()));
-        let Some(pod) = parsed::<Pod>(object) else { return };
-        if is_older(&self.pods, &pod) {
-            return;
-        }
-        let key = key_of(&pod.metadata);
-        let before = self.pods.insert(pod.clone());
-        if let Some(raw) = raw {
-            self.pods.raw.insert(pod.metadata.uid.clone(), raw);
-        }
-        let is_same = before.as_ref().is_some_and(|before| before.metadata.uid == pod.metadata.uid);
-        if let Some(before) = &before
-            && (!is_same || bearing(before) != bearing(&pod))
+    /// A ReplicaSet is no longer of its Deployment.
+    fn disown(&mut self, controller: &Controller) {
+        if let Some(owner) = deployment_of(controller)
+            && let Some(sets) = self.replica_sets.get_mut(&owner.uid)
         {
-            self.unlink(&key, before);
+            sets.remove(&controller.metadata.uid);
+            self.touch_workload(&owner.uid);
         }
-        if !is_same || before.as_ref().is_none_or(|before| bearing(before) != bearing(&pod)) {
-            self.link(&key, &pod);
+    }
+
+    fn put_pod(&mut self, object: Json) -> Result<(), String> {
+        let Put::Changed { before, after } = self.put_in(|facts| &mut facts.pods, Kind::Pod, object)? else {
+            return Ok(());
+        };
+        let key = key_of(&after.metadata);
+        let is_same = before.as_ref().is_some_and(|before| before.metadata.uid == after.metadata.uid);
+        if !is_same || before.as_ref().is_none_or(|before| bearing(before) != bearing(&after)) {
+            if let Some(before) = &before {
+                self.unlink(&key, before);
+            }
+            self.link(&key, &after);
         }
-        if !is_same || before.is_none_or(|before| before.is_meant_to_run() != pod.is_meant_to_run()) {
+        // Who lists the pods that are meant to run, or that a budget covers, sees another list.
+        let is_listed_alike = |before: &Arc<Pod>| {
+            before.is_meant_to_run() == after.is_meant_to_run() && before.metadata.labels == after.metadata.labels
+        };
+        if !before.as_ref().is_some_and(is_listed_alike) {
             self.versions.came_or_went(Kind::Pod);
         }
-        self.versions.changed(Kind::Pod, &pod.metadata.uid);
+        Ok(())
     }
 
     fn link(&mut self, key: &Key, pod: &Pod) {
-        let (node, owner, ..) = bearing(pod);
+        let Bearing { node, owner, .. } = bearing(pod);
         if !node.is_empty() {
             self.pods_by_node.entry(node.to_owned()).or_default().insert(key.clone());
         }
@@ -421,7 +498,7 @@ impl Facts {
     }
 
     fn unlink(&mut self, key: &Key, pod: &Pod) {
-        let (node, owner, ..) = bearing(pod);
+        let Bearing { node, owner, .. } = bearing(pod);
         if let Some(pods) = self.pods_by_node.get_mut(node) {
             pods.remove(key);
         }
@@ -433,7 +510,7 @@ impl Facts {
 
     /// What a pod's bearing changes for its node and its workload.
     fn touch_around(&mut self, pod: &Pod) {
-        let (node, owner, ..) = bearing(pod);
+        let Bearing { node, owner, .. } = bearing(pod);
         if !node.is_empty() {
             let next = self.versions.next();
             self.versions.nodes.insert(node.to_owned(), next);
@@ -457,6 +534,7 @@ impl Facts {
     /// Takes an object away, if the one of that UID is there.
     pub(crate) fn remove(&mut self, resource: Resource, meta: &Meta) {
         let kind = resource.kind();
+        self.note_strange(resource, key_of(meta), None);
         let was_there = match resource {
             Resource::Nodes => self.nodes.remove(meta).is_some(),
             Resource::Budgets => self.budgets.remove(meta).is_some(),
@@ -488,12 +566,8 @@ impl Facts {
 
     fn remove_controller(&mut self, resource: Resource, meta: &Meta) -> bool {
         let removed = self.controllers.get_mut(&resource).and_then(|table| table.remove(meta));
-        if let Some(owner) = removed.as_ref().and_then(|removed| removed.metadata.controller())
-            && let Some(sets) = self.replica_sets.get_mut(&owner.uid)
-        {
-            sets.remove(&meta.uid);
-            let uid = owner.uid.clone();
-            self.touch_workload(&uid);
+        if let Some(removed) = &removed {
+            self.disown(removed);
         }
         removed.is_some()
     }
@@ -543,6 +617,11 @@ impl Facts {
         version.unwrap_or(0) + (silent << 48)
     }
 
+    /// How often the server spoke.
+    pub(super) fn words(&self) -> u64 {
+        self.words
+    }
+
     /// The number of the last change of anything.
     pub(super) fn last_change(&self) -> u64 {
         self.versions.last
@@ -588,7 +667,7 @@ impl Facts {
     /// The Deployment above a ReplicaSet; `None` for any other controller.
     fn top_owner(&self, uid: &str) -> Option<&str> {
         let set = self.controllers.get(&Resource::ReplicaSets)?.get(uid)?;
-        set.metadata.controller().filter(|owner| owner.kind == "Deployment").map(|owner| owner.uid.as_str())
+        deployment_of(set).map(|owner| owner.uid.as_str())
     }
 
     /// The controller of that UID that is a workload: no ReplicaSet of a Deployment.
@@ -713,14 +792,34 @@ pub(super) fn reference(kind: Kind, meta: &Meta) -> ObjectRef {
     ObjectRef { kind, namespace: meta.namespace.clone(), name: meta.name.clone(), uid: meta.uid.clone() }
 }
 
-fn parsed<T: Object>(object: Json) -> Option<Arc<T>> {
-    // What is of another shape than every version of Kubernetes has is no object that we could speak of.
-    serde_json::from_value(object).ok().map(Arc::new)
+fn parsed<T: Object>(object: Json) -> Result<Arc<T>, String> {
+    serde_json::from_value(object).map(Arc::new).map_err(|error| error.to_string())
+}
+
+/// Namespace and name of an object that may be of any form.
+fn key_in(object: &Json) -> Key {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Json::as_str).unwrap_or_default().to_owned();
+    (text("/metadata/namespace"), text("/metadata/name"))
+}
+
+/// The Deployment that manages a ReplicaSet.
+fn deployment_of(controller: &Controller) -> Option<&OwnerReference> {
+    controller.metadata.controller().filter(|owner| owner.kind == "Deployment")
+}
+
+pub(super) fn number(version: &str) -> Option<u128> {
+    version.parse().ok()
+}
+
+/// Whether two states of an object differ in nothing but their version on the server.
+fn is_same<T: Object>(before: &T, after: &T) -> bool {
+    let mut after = after.clone();
+    before.meta().resource_version.clone_into(&mut after.meta_mut().resource_version);
+    after == *before
 }
 
 /// Whether the cache has a newer state of the same object: a read of one object may be ahead of the watch.
 fn is_older<T: Object>(table: &Table<T>, object: &T) -> bool {
-    let number = |meta: &Meta| meta.resource_version.parse::<u128>().ok();
-    let there = table.get(&object.meta().uid).and_then(|there| number(there.meta()));
-    matches!((there, number(object.meta())), (Some(there), Some(new)) if new < there)
+    let there = table.get(&object.meta().uid).and_then(|there| number(&there.meta().resource_version));
+    matches!((there, number(&object.meta().resource_version)), (Some(there), Some(new)) if new < there)
 }

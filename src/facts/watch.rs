@@ -27,6 +27,8 @@ use crate::outside::Clock;
 const GRACE: Duration = Duration::from_secs(5);
 /// A watch that ends sooner than that has failed: it is not opened again at once.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// After so many failures in a row the resource is listed anew: the version itself may be what the server cannot serve.
+const FAILURES: u32 = 4;
 /// How long the server's version may take, which is asked for on the way.
 const VERSION: Duration = Duration::from_secs(5);
 
@@ -108,19 +110,20 @@ impl Watcher {
         let mut failures = 0;
         loop {
             let opened = Instant::now();
-            match self.follow(resource, &mut version).await {
-                End::Closed if opened.elapsed() >= SHORTEST => failures = 0,
-                End::Closed | End::Failed => failures += 1,
-                End::Expired => match self.list(resource).await {
-                    Ok(listed) => version = listed,
-                    Err(error) => {
-                        failures += 1;
-                        self.unreadable(resource, &error.to_string());
-                    }
-                },
-            }
+            let end = self.follow(resource, &mut version).await;
+            let has_lasted = opened.elapsed() >= SHORTEST;
+            failures = match end {
+                End::Closed | End::Expired if has_lasted => 0,
+                End::Closed | End::Expired | End::Failed => failures + 1,
+            };
             if failures > 0 {
                 sleep(self.requests.pause(failures)).await;
+            }
+            if matches!(end, End::Expired) || failures >= FAILURES {
+                match self.list(resource).await {
+                    Ok(listed) => version = listed,
+                    Err(error) => self.unreadable(resource, &error.to_string()),
+                }
             }
         }
     }
@@ -158,6 +161,12 @@ impl Watcher {
         let (value, is_deleted) = match event {
             WatchEvent::Added(value) | WatchEvent::Modified(value) => (value, false),
             WatchEvent::Deleted(value) => (value, true),
+            WatchEvent::Bookmark(bookmark)
+                if self.facts.read(|facts| facts.is_past(resource, &bookmark.metadata.resource_version)) =>
+            {
+                // The server is behind what it said before.
+                return Err(End::Expired);
+            }
             WatchEvent::Bookmark(bookmark) => {
                 *version = bookmark.metadata.resource_version;
                 self.heard(resource, version);
