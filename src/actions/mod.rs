@@ -24,6 +24,7 @@ use args::Read;
 use labels::Place;
 
 pub use context::{Args, Attempt, Note, StepContext, Stop};
+pub use drain::Stagger;
 
 /// What the mutation of a step replaces, captured before its intent; `None` for what replaces nothing.
 ///

@@ -99,7 +99,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
         let outside = Outside::system();
         let connection = args.login.connect(&outside).await?;
         let planned = load::plan_live(&loaded, &parameters.given, &connection, &outside).await?;
-        load::refuse_unsupported(&planned.graph, &loaded, output)?;
+        load::refuse_unsupported(&planned.graph, &loaded)?;
         let (dir, journal, created) = begin_journal(args, &planned.graph, &loaded, &connection, &outside)?;
         if output.format == Format::Text {
             output.remark(&format!("{}  run {}", planned.graph.name, dir.id()));

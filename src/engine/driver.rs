@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::actions::{Args, Attempt, Note, Stop};
+use crate::actions::{Args, Attempt, Note, Stagger, Stop};
 use crate::catalog::value::Value;
 use crate::cluster::{RequestError, Requests};
 use crate::expr::{Bindings, Compiled, EvalError, FactSource};
@@ -18,7 +18,7 @@ use crate::journal::{JournalError, Record, Store};
 use crate::outside::Outside;
 use crate::plan::graph::{Code, Graph};
 
-use super::event::{Event, Failure, HaltReason, Id, Outcome, RunOutcome};
+use super::event::{Event, Failure, HaltReason, Id, Outcome, Progress, RunOutcome};
 use super::gate::LiveGate;
 use super::locate::{Located, locate};
 use super::next::Status;
@@ -124,6 +124,16 @@ pub fn fold(graph: Arc<Graph>, records: &[Record<Event>]) -> Result<RunState, Il
     Ok(state)
 }
 
+/// The evictions that a journal holds of pods that no budget covers: when, the workload's UID, the pod's.
+fn evicted(records: &[Record<Event>]) -> impl Iterator<Item = (i64, &str, &str)> {
+    records.iter().filter_map(|record| match &record.event {
+        Event::StepProgress { progress: Progress::Evicted { pod, workload: Some(workload) }, .. } => {
+            Some((record.at, workload.as_str(), pod.uid.as_str()))
+        }
+        _ => None,
+    })
+}
+
 /// What a task of the driver came to.
 pub(super) enum Finished {
     /// The pre-image of a step is known: its intent can be written.
@@ -167,6 +177,7 @@ pub(super) struct Driver<'o> {
     compiled: HashMap<String, Compiled>,
     pub(super) secrets: Arc<BTreeMap<String, String>>,
     pub(super) environment: Arc<Vec<(String, String)>>,
+    pub(super) stagger: Arc<Stagger>,
     held: BTreeSet<String>,
     beat: i64,
     /// Why the run has to be let go, once nothing is under way any more.
@@ -185,6 +196,7 @@ impl<'o> Driver<'o> {
         let (notes, received) = mpsc::unbounded_channel();
         let secrets = Arc::new(std::mem::take(&mut run.secrets));
         let environment = Arc::new(std::mem::take(&mut run.environment));
+        let stagger = Arc::new(Stagger::resumed(evicted(&run.records), &run.facts));
         let source: Arc<dyn FactSource> = Arc::new(run.facts.clone());
         Ok(Self {
             run,
@@ -204,6 +216,7 @@ impl<'o> Driver<'o> {
             compiled: HashMap::new(),
             secrets,
             environment,
+            stagger,
             held: BTreeSet::new(),
             beat: 0,
             halting: None,
