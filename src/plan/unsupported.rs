@@ -67,10 +67,8 @@ impl Found {
     }
 
     fn action(&mut self, action: &Action, place: &Place) {
-        if let Some(decl) = actions::action(&action.name) {
-            if decl.later {
-                self.tell(place, format!("the action `{}`", decl.name));
-            }
+        if let Some(decl) = actions::action(&action.name).filter(|decl| decl.later) {
+            self.tell(place, format!("the action `{}`", decl.name));
         }
         self.codes(action.args.iter().map(|(_, code)| code), place);
         self.codes([&action.when, &action.done_when].into_iter().flatten(), place);

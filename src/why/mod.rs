@@ -15,6 +15,7 @@
 //! | W111 | a pod of a Job is awaited |
 //! | W112 | volumes are still attached to a node whose pods are gone |
 //! | W113 | a replacement cannot be created: a quota, a webhook |
+//! | W114 | what decides on evictions is not known |
 
 mod budget;
 mod pod;
@@ -30,7 +31,7 @@ use crate::facts::objects::{Budget, Pod};
 
 pub use budget::{Covered, allows_none_now, never_allows, several};
 pub use pod::{not_ready, shown_name, standing, terminating};
-pub use waits::{attached, ends_by_itself, no_turn, not_created, not_its_turn, staggered, webhook};
+pub use waits::{attached, ends_by_itself, no_turn, not_created, not_its_turn, staggered, unknown, webhook};
 
 /// How many names or pods a line shows before it counts the rest.
 const SHOWN: usize = 3;

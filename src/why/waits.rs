@@ -67,6 +67,12 @@ pub fn not_created(controller: &Arc<Controller>) -> Option<Reason> {
     Some(Reason { code: "W113", who: vec![format!("{}/{}", meta.namespace, meta.name)], why, since, help })
 }
 
+/// What decides on evictions is not known (W114).
+pub fn unknown(why: &str) -> Reason {
+    let help = Some("see whether the API server answers and the rights suffice".to_owned());
+    Reason { code: "W114", who: Vec::new(), why: format!("nothing more is evicted: {why}"), since: None, help }
+}
+
 fn of_pod(code: &'static str, pod: &Pod, why: String, help: Option<String>) -> Reason {
     Reason { code, who: vec![pod_name(pod)], why, since: None, help }
 }

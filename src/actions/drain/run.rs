@@ -38,6 +38,9 @@ const NEVER_FOR: i64 = 2_000;
 /// How long it sleeps at most, in milliseconds; waking costs no request.
 const SLEEPS: i64 = 30_000;
 
+/// What has to be known for an eviction.
+const DECIDE: [Kind; 4] = [Kind::Node, Kind::Pod, Kind::Workload, Kind::Budget];
+
 /// A list of pods as the server has them.
 #[derive(Deserialize)]
 struct PodList {
@@ -59,6 +62,8 @@ pub(super) struct Running<'a> {
     said: Vec<String>,
     counted: (usize, usize),
     say_at: i64,
+    /// Why nothing is posted at all: what decides on it is not known.
+    blind: Option<String>,
     /// Workloads of the evictions on their way that are staggered, by the pod's UID.
     admitted: BTreeMap<String, String>,
     /// Since when a budget looks as if it never allowed an eviction, and when that is looked at again.
@@ -86,6 +91,7 @@ impl<'a> Running<'a> {
             said: Vec::new(),
             counted: (0, 0),
             say_at: 0,
+            blind: None,
             admitted: BTreeMap::new(),
             never_since: None,
             check_at: 0,
@@ -199,7 +205,8 @@ impl<'a> Running<'a> {
     fn reasons(&self) -> Vec<Reason> {
         let now = self.context.now();
         let reasons = self.context.facts.read(|facts| told::reasons(&self.drain, facts, now));
-        reasons.into_iter().chain(self.attached()).collect()
+        let blind = self.blind.as_deref().map(why::unknown);
+        blind.into_iter().chain(reasons).chain(self.attached()).collect()
     }
 
     /// Lists the node's pods from the server, and comes back once the facts are not older than that.
@@ -254,7 +261,9 @@ impl<'a> Running<'a> {
     }
 
     fn post(&mut self) {
-        if self.context.is_stopped() {
+        // No eviction is decided on old news.
+        self.blind = self.context.facts.unknown(&DECIDE);
+        if self.context.is_stopped() || self.blind.is_some() {
             return;
         }
         let (context, grace, now) = (self.context, self.options.grace, self.context.now());
@@ -326,7 +335,9 @@ impl<'a> Running<'a> {
         }
         self.say_at = now + SAY_EVERY;
         let lines = match self.cordon_seen {
-            None if self.drain.is_empty() => vec!["the watch does not show the cordon yet".to_owned()],
+            None if self.drain.is_empty() && self.blind.is_none() => {
+                vec!["the watch does not show the cordon yet".to_owned()]
+            }
             _ => told::waiting(&self.reasons(), now),
         };
         if lines != self.said {
@@ -340,7 +351,8 @@ impl<'a> Running<'a> {
         let now = self.context.now();
         let say = Some(self.say_at).filter(|at| *at > now);
         let check = self.never_since.map(|_| self.check_at);
-        [self.drain.wakes_at(now), self.last_list_at(), say, check]
+        let blind = self.blind.as_ref().map(|_| now + SAY_EVERY);
+        [self.drain.wakes_at(now), self.last_list_at(), say, check, blind]
             .into_iter()
             .flatten()
             .fold(SLEEPS, |pause, at| pause.min(at - now))

@@ -48,8 +48,13 @@ pub(super) fn refused(node: &ObjectRef, obstacles: &[(String, Obstacle)], evicte
 
 /// A reason that no waiting can mend.
 pub(super) fn cannot_end(node: &ObjectRef, reason: &Reason, evicted: usize) -> Attempt {
-    let failure = Failure::new(reason.code, format!("drain of `{node}` cannot end: {}", reason.why));
+    // What is the matter stands in the headline, because of what below it.
+    let (what, because) = reason.why.split_once(": ").unwrap_or((&reason.why, ""));
+    let failure = Failure::new(reason.code, format!("drain of `{node}` cannot end: {what}"));
     let mut failure = failure.detail(format!("who    {}", reason.who.join(", ")));
+    if !because.is_empty() {
+        failure = failure.detail(format!("why    {because}"));
+    }
     let done = match evicted {
         0 => "nothing was evicted from it".to_owned(),
         count => format!("{count} evicted before, nothing was forced"),

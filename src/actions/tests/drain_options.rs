@@ -216,9 +216,9 @@ async fn a_budget_that_becomes_impossible_ends_the_drain_at_once() {
     let begun = tokio::time::Instant::now();
     assert_eq!(
         told(&Trial::of(&world, 600).perform("drain", &[]).await),
-        "W101 drain of `n` cannot end: budget `shop/web` never allows an eviction: \
-         minAvailable is 3 and the StatefulSet has 3 replicas\n\
+        "W101 drain of `n` cannot end: budget `shop/web` never allows an eviction\n\
          who    shop/web-1, shop/web-2\n\
+         why    minAvailable is 3 and the StatefulSet has 3 replicas\n\
          state  `n` stays cordoned, 1 evicted before, nothing was forced"
     );
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
