@@ -140,7 +140,8 @@ fn closures(lab: &Arc<Lab>) -> Outcome {
     pool.add(Node::new(&format!("{}-other", pool.name())).zone("b"))?;
     pool.wait_for_nodes(SOON)?;
     let node = pool.nodes()[0].clone();
-    let args = r#"timeout: 1m, only: |p| p.labels["app"] != "kept", emptydir: |p| p.labels["app"] != "kept",
+    let args = r#"timeout: 1m, only: |p| p.node == node && node.zone == "a" && p.labels["app"] != "kept",
+        emptydir: |p| p.labels["app"] != "kept",
         order: |p| p.labels["app"] ?? "" "#;
     let (done, said) = Sprag::new(lab)?.drain(&[&node], 1, args)?;
     ensure(done, &said)?;

@@ -131,7 +131,7 @@ impl<'a> Running<'a> {
     /// Ends a drain that a budget can let end no more.
     fn look_at_budgets(&mut self) -> Read<()> {
         let now = self.context.now();
-        if now < self.check_at {
+        if now < self.check_at || self.blind.is_some() {
             return Ok(());
         }
         self.check_at = now + SAY_EVERY;
@@ -256,13 +256,13 @@ impl<'a> Running<'a> {
             shown.collect::<BTreeMap<_, _>>()
         });
         self.drain.look(&shown, now, &self.chance);
+        // Nothing is decided on old news.
+        self.blind = facts.unknown(&DECIDE);
         self.drain.order(|pod| asked::key(pod, self.context));
         Ok(())
     }
 
     fn post(&mut self) {
-        // No eviction is decided on old news.
-        self.blind = self.context.facts.unknown(&DECIDE);
         if self.context.is_stopped() || self.blind.is_some() {
             return;
         }
