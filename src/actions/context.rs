@@ -7,13 +7,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::catalog::value::Value;
-use crate::cluster::Requests;
+use crate::cluster::{OwnPlace, Requests};
 use crate::engine::event::{Failure, Id, Process, Progress};
 use crate::expr::Closure;
 use crate::facts::SharedFacts;
 use crate::outside::Outside;
 
 use super::drain::Stagger;
+use super::ownership::KnownRuns;
 
 /// How far a step is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -57,8 +58,12 @@ pub struct StepContext {
     pub step: Id,
     /// From 1.
     pub attempt: u32,
-    /// For jittered pauses.
+    /// The run's own number: for jittered pauses, and for the key of its marks.
     pub seed: u64,
+    /// Where sprag itself runs, if that is in the cluster.
+    pub own: Option<Arc<OwnPlace>>,
+    /// The runs that are known here.
+    pub runs: Arc<dyn KnownRuns>,
     /// Unix milliseconds at which the attempt has failed; it moves when attended time stands still. Once its sender is
     /// gone nobody wants the attempt any more: it stops as if asked to.
     pub deadline: watch::Receiver<i64>,

@@ -1,62 +1,30 @@
 //! `cordon`, `uncordon`: the mark that a cordon leaves is the ownership, and only what bears it is lifted.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-
-use crate::outside::host_name;
 
 use super::args::{Read, object};
 use super::context::{Args, Attempt, StepContext};
 use super::node::{Change, NodeNow, Patch, change};
+use super::ownership::{KnownRuns, MARK_PATH, Mark, run_key};
 
-/// The annotation that holds the mark.
-pub(super) const MARK: &str = "sprag.dev/cordon";
-const MARK_PATH: [&str; 3] = ["metadata", "annotations", MARK];
 const CORDON_PATH: [&str; 2] = ["spec", "unschedulable"];
-
-/// Who cordoned a node. Fields that a later version adds are left alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Mark {
-    /// The run's id.
-    run: String,
-    /// The step's id.
-    step: String,
-    /// Host and user.
-    by: String,
-    /// RFC 3339.
-    at: String,
-}
-
-impl Mark {
-    fn of(context: &StepContext) -> Self {
-        let user = std::env::var("USER").unwrap_or_else(|_| "a person".to_owned());
-        let at = jiff::Timestamp::from_millisecond(context.now()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        Self {
-            run: context.run.to_string(),
-            step: context.step.clone(),
-            by: format!("{}/{user}", host_name()),
-            at: at.to_string(),
-        }
-    }
-}
 
 /// Whose cordon a node bears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Owner {
     /// This run's.
     Us,
-    /// Another run's, of that id.
-    Run(String),
+    /// Another run's.
+    Run(Mark),
     /// Nobody left a mark, or one that is not ours to read.
     Someone,
 }
 
 impl Owner {
-    fn of(node: &NodeNow, run: &str) -> Self {
-        let mark = node.at(&MARK_PATH).and_then(Value::as_str);
-        match mark.and_then(|mark| serde_json::from_str::<Mark>(mark).ok()) {
-            Some(mark) if mark.run == run => Self::Us,
-            Some(mark) => Self::Run(mark.run),
+    fn of(node: &NodeNow, run: &str, key: &str) -> Self {
+        match Mark::on(node) {
+            Some(mark) if mark.is_of(run, key) => Self::Us,
+            Some(mark) => Self::Run(mark),
             None => Self::Someone,
         }
     }
@@ -64,38 +32,49 @@ impl Owner {
 
 /// What a cordon replaces: whether the node is schedulable, and the mark that it bears.
 pub(super) async fn pre_image(args: &Args, context: &StepContext) -> Read<Value> {
-    let node = NodeNow::read(&*object(args, "node")?, context).await?;
+    let node = NodeNow::read(&*object(args, "node")?, &context.requests).await?;
     Ok(json!({"unschedulable": node.is_cordoned(), "mark": node.at(&MARK_PATH)}))
 }
 
 pub(super) async fn cordon(args: &Args, context: &StepContext) -> Read<Attempt> {
     let mark = Mark::of(context);
-    change(&*object(args, "node")?, context, |node| Ok(cordoned(node, &mark))).await
+    let decide = |node: &NodeNow| Ok(cordoned(node, &mark, &*context.runs, context.now()));
+    change(&*object(args, "node")?, context, decide).await
 }
 
 pub(super) async fn uncordon(args: &Args, context: &StepContext) -> Read<Attempt> {
-    change(&*object(args, "node")?, context, |node| Ok(uncordoned(node, &context.run))).await
+    let key = run_key(context.seed);
+    change(&*object(args, "node")?, context, |node| Ok(uncordoned(node, &context.run, &key))).await
 }
 
-fn cordoned(node: &NodeNow, mark: &Mark) -> Change {
+fn cordoned(node: &NodeNow, mark: &Mark, runs: &dyn KnownRuns, now: i64) -> Change {
+    let set = || {
+        let text = Value::String(json!(mark).to_string());
+        Patch::of(node).set(&CORDON_PATH, Value::Bool(true)).set(&MARK_PATH, text).change()
+    };
     if !node.is_cordoned() {
         // A mark on a node that is not cordoned is what is left of a cordon that somebody lifted by hand.
-        let text = json!(mark).to_string();
-        return Patch::of(node).set(&CORDON_PATH, Value::Bool(true)).set(&MARK_PATH, Value::String(text)).change();
+        return set();
     }
-    Change::None(match Owner::of(node, &mark.run) {
-        Owner::Us => None,
-        Owner::Run(run) => Some(format!("was cordoned by run {run}: it stays theirs")),
-        Owner::Someone => Some("was cordoned by someone else: it stays theirs".to_owned()),
-    })
+    match Owner::of(node, &mark.run, &mark.key) {
+        Owner::Us => Change::None(None),
+        Owner::Run(theirs) => match theirs.heir(runs, now) {
+            Ok(note) => set().told(note),
+            Err(why) => Change::None(Some(why)),
+        },
+        Owner::Someone => Change::None(Some("was cordoned by someone else: it stays theirs".to_owned())),
+    }
 }
 
-fn uncordoned(node: &NodeNow, run: &str) -> Change {
-    let owner = Owner::of(node, run);
+/// What lifts a run's cordon, and leaves every other.
+pub(super) fn uncordoned(node: &NodeNow, run: &str, key: &str) -> Change {
+    let owner = Owner::of(node, run, key);
     match (owner, node.is_cordoned()) {
         (Owner::Us, true) => Patch::of(node).remove(&CORDON_PATH).remove(&MARK_PATH).change(),
-        (Owner::Us, false) => Patch::of(node).remove(&MARK_PATH).change(),
-        (Owner::Run(run), true) => {
+        (Owner::Us, false) => {
+            Patch::of(node).remove(&MARK_PATH).change().told("was uncordoned by someone else".to_owned())
+        }
+        (Owner::Run(Mark { run, .. }), true) => {
             Change::None(Some(format!("stays cordoned: run {run} cordoned it, and lifts it or is to be released")))
         }
         (Owner::Someone, true) => {
@@ -107,10 +86,29 @@ fn uncordoned(node: &NodeNow, run: &str) -> Change {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ownership::Standing;
+    use super::super::ownership::tests::All;
     use super::*;
 
+    const MARK: &str = MARK_PATH[2];
+
+    /// While every other run can be resumed here.
+    fn cordoned(node: &NodeNow, mark: &Mark) -> Change {
+        super::cordoned(node, mark, &All(Standing::Open), 0)
+    }
+
+    fn uncordoned(node: &NodeNow, run: &str) -> Change {
+        super::uncordoned(node, run, "")
+    }
+
     fn mark(run: &str) -> Mark {
-        Mark { run: run.to_owned(), step: "n/cordon".to_owned(), by: "h/u".to_owned(), at: "t".to_owned() }
+        Mark {
+            run: run.to_owned(),
+            key: String::new(),
+            step: "n/cordon".to_owned(),
+            by: "h/u".to_owned(),
+            at: "t".to_owned(),
+        }
     }
 
     fn node(cordoned: Option<bool>, mark: Option<&Mark>) -> NodeNow {
@@ -125,7 +123,9 @@ mod tests {
     }
 
     fn patch(change: Change) -> Vec<String> {
-        let Change::Patch(Value::Array(operations)) = change else { panic!("{change:?}") };
+        let (Change::Patch(Value::Array(operations)) | Change::Told(Value::Array(operations), _)) = change else {
+            panic!("{change:?}")
+        };
         let word = |one: &Value, field: &str| one[field].as_str().unwrap_or_default().to_owned();
         operations.iter().map(|one| format!("{} {}", word(one, "op"), word(one, "path"))).collect()
     }
@@ -158,11 +158,29 @@ mod tests {
     fn a_cordon_of_someone_else_stays_theirs() {
         let of = |owner: Option<&Mark>| match cordoned(&node(Some(true), owner), &mark("r")) {
             Change::None(note) => note.unwrap_or_default(),
-            Change::Patch(patch) => patch.to_string(),
+            Change::Patch(patch) | Change::Told(patch, _) => patch.to_string(),
         };
         assert_eq!(of(None), "was cordoned by someone else: it stays theirs");
-        assert_eq!(of(Some(&mark("other"))), "was cordoned by run other: it stays theirs");
+        assert_eq!(of(Some(&mark("other"))), "was cordoned by run other, which can be resumed: it stays theirs");
         assert_eq!(of(Some(&mark("r"))), "");
+    }
+
+    #[test]
+    fn the_mark_of_a_run_that_has_ended_is_taken_over() {
+        let theirs = node(Some(true), Some(&mark("old")));
+        let change = super::cordoned(&theirs, &mark("r"), &All(Standing::Ended), 0);
+        let Change::Told(_, note) = &change else { panic!("{change:?}") };
+        assert_eq!(note, "taken over from run old, which has ended");
+        assert_eq!(
+            patch(change),
+            [
+                "test /metadata/uid",
+                "test /spec/unschedulable",
+                "add /spec/unschedulable",
+                "test /metadata/annotations/sprag.dev~1cordon",
+                "add /metadata/annotations/sprag.dev~1cordon",
+            ]
+        );
     }
 
     #[test]
@@ -179,7 +197,7 @@ mod tests {
         );
         let left = |owner: Option<&Mark>| match uncordoned(&node(Some(true), owner), "r") {
             Change::None(note) => note.unwrap_or_default(),
-            Change::Patch(patch) => patch.to_string(),
+            Change::Patch(patch) | Change::Told(patch, _) => patch.to_string(),
         };
         assert!(left(None).starts_with("stays cordoned: it bears no mark of this run"));
         assert!(left(Some(&mark("other"))).contains("run other cordoned it"));

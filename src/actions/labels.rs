@@ -25,7 +25,7 @@ impl Place {
 /// What the key has now; none where it is not there.
 pub(super) async fn pre_image(place: Place, args: &Args, context: &StepContext) -> Read<Value> {
     let path = place.path(text(args, "key")?);
-    let node = NodeNow::read(&*object(args, "node")?, context).await?;
+    let node = NodeNow::read(&*object(args, "node")?, &context.requests).await?;
     Ok(json!({"value": node.at(&path)}))
 }
 

@@ -15,6 +15,8 @@ mod labels;
 mod log;
 mod mask;
 mod node;
+mod own;
+pub mod ownership;
 mod taints;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,7 @@ use labels::Place;
 
 pub use context::{Args, Attempt, Note, StepContext, Stop};
 pub use drain::Stagger;
+pub use own::{KEEP_JOURNAL, lost_with};
 
 /// What the mutation of a step replaces, captured before its intent; `None` for what replaces nothing.
 ///

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::catalog::types::Kind;
 use crate::catalog::value::ObjectRef;
-use crate::cluster::RequestError;
+use crate::cluster::{RequestError, Requests};
 use crate::engine::event::Failure;
 
 use super::args::Read;
@@ -29,19 +29,40 @@ pub(super) enum Change {
     None(Option<String>),
     /// This JSON patch.
     Patch(Value),
+    /// This JSON patch, of which a person should know.
+    Told(Value, String),
+}
+
+impl Change {
+    /// The same with what a person should know, where anything is changed.
+    pub(super) fn told(self, note: String) -> Self {
+        match self {
+            Self::Patch(patch) | Self::Told(patch, _) => Self::Told(patch, note),
+            Self::None(_) => self,
+        }
+    }
+}
+
+/// How a change of a node came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Changed {
+    /// The node's version on the server, of what was written or was found to be as it should.
+    pub(super) version: String,
+    /// What a person should know.
+    pub(super) note: Option<String>,
 }
 
 impl NodeNow {
     /// Reads the node; one that is gone, or another of its name, ends the attempt.
-    pub(super) async fn read(node: &ObjectRef, context: &StepContext) -> Read<Self> {
-        match context.requests.get::<Value>(&path(node)).await {
+    pub(super) async fn read(node: &ObjectRef, requests: &Requests) -> Read<Self> {
+        match requests.get::<Value>(&path(node)).await {
             Ok(object) => Some(Self { object }).filter(|now| now.uid() == node.uid).ok_or_else(|| gone(node)),
             Err(RequestError::NotFound(_)) => Err(gone(node)),
             Err(error) => Err(by_server(error, "get", "nodes")),
         }
     }
 
-    #[cfg(test)]
+    /// Of an object that was read already.
     pub(super) fn new(object: Value) -> Self {
         Self { object }
     }
@@ -70,29 +91,46 @@ impl NodeNow {
     }
 }
 
-/// Reads, decides and patches until the decision is that nothing is to be done, or the patch was taken. Comes back once
-/// the facts have what was written.
+/// Changes a node for a step, and comes back once the facts have what was written.
 pub(super) async fn change(
     node: &ObjectRef,
     context: &StepContext,
     decide: impl Fn(&NodeNow) -> Read<Change>,
 ) -> Read<Attempt> {
-    let chance = Chance::of(context);
+    let changed = settle(node, &context.requests, &Chance::of(context), decide).await?;
+    // Also where nothing was to be done: it may be our own write, of an answer that was lost.
+    context.facts.until_seen(Kind::Node, &changed.version).await;
+    Ok(Attempt::Done { value: None, note: changed.note })
+}
+
+/// Reads, decides and patches until the decision is that nothing is to be done, or the patch was taken.
+pub(super) async fn settle(
+    node: &ObjectRef,
+    requests: &Requests,
+    chance: &Chance,
+    decide: impl Fn(&NodeNow) -> Read<Change>,
+) -> Read<Changed> {
     let mut refused_at = None;
+    // What the last patch is to be told with: its answer may be lost.
+    let mut told = None;
     loop {
-        let now = NodeNow::read(node, context).await?;
+        let now = NodeNow::read(node, requests).await?;
         let patch = match decide(&now)? {
             Change::None(note) => {
-                // It may be our own write, of an answer that was lost.
-                context.facts.until_seen(Kind::Node, now.resource_version()).await;
-                return Ok(Attempt::Done { value: None, note });
+                return Ok(Changed { version: now.resource_version().to_owned(), note: note.or(told) });
             }
-            Change::Patch(patch) => patch,
+            Change::Patch(patch) => {
+                told = None;
+                patch
+            }
+            Change::Told(patch, note) => {
+                told = Some(note);
+                patch
+            }
         };
-        match context.requests.json_patch(&path(node), &patch).await {
+        match requests.json_patch(&path(node), &patch).await {
             Ok(object) => {
-                context.facts.until_seen(Kind::Node, NodeNow { object }.resource_version()).await;
-                return Ok(Attempt::Done { value: None, note: None });
+                return Ok(Changed { version: NodeNow { object }.resource_version().to_owned(), note: told });
             }
             // A test that did not hold means that the node has changed; of an unchanged node the value is refused.
             Err(RequestError::Invalid(why)) => {

@@ -12,7 +12,7 @@ const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 /// The taint of that key and effect; none where it is not there.
 pub(super) async fn pre_image(args: &Args, context: &StepContext) -> Read<Value> {
     let (key, effect) = (text(args, "key")?, choice(args, "effect", EFFECTS)?);
-    let node = NodeNow::read(&*object(args, "node")?, context).await?;
+    let node = NodeNow::read(&*object(args, "node")?, &context.requests).await?;
     let was = taints(&node).iter().find(|taint| is_of(taint, key, Some(effect)));
     Ok(json!({"taint": was}))
 }

@@ -48,6 +48,7 @@ Exit codes:
    2  arguments, parameters or the kubeconfig are wrong
    3  the playbook is wrong, or holds a statement that this version does not carry out
    4  there is no plan for this cluster, or no snapshot in that file
+   5  the look before the first step says no
    6  another process drives the run
    7  the journal is damaged, read-only, full or missing
   10  a step failed                   (`sprag resume` goes on)

@@ -20,6 +20,7 @@
 //! | E506 | a playbook that was edited since its run began |
 //! | E507 | another cluster than the run's |
 //! | E508 | nothing to decide, or nothing to go on with |
+//! | E509 | a run that would drain the node that its journal ends with |
 //! | E599 | a fault of sprag itself |
 //! | E6xx | journals: see [`crate::journal::JournalError`] |
 //! | E701, E702, E703 | a kubeconfig that is missing, that is broken, that has no such context |
@@ -30,12 +31,16 @@ mod exit;
 mod failed;
 mod load;
 mod login;
+mod nodes;
 mod output;
+mod own;
 mod params;
 mod plan;
+mod release;
 mod run;
 mod runs;
 mod snapshot;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -75,6 +80,10 @@ enum Command {
     Status(runs::StatusArgs),
     /// List the runs
     Runs(runs::ListArgs),
+    /// List the nodes that are cordoned, and whose they are
+    Nodes(nodes::NodesArgs),
+    /// Lift the cordons of a run, with its journal or without
+    Release(release::ReleaseArgs),
     /// Decide about a step that asks, or that failed
     Decide(runs::DecideArgs),
     /// Write down what a cluster holds, to plan without it
@@ -90,6 +99,8 @@ impl Command {
             Self::Resume(args) => run::resume(args, output),
             Self::Status(args) => runs::status(args, output),
             Self::Runs(args) => runs::list(args, output),
+            Self::Nodes(args) => nodes::nodes(args, output),
+            Self::Release(args) => release::release(args, output),
             Self::Decide(args) => runs::decide(args, output),
             Self::Snapshot(args) => snapshot::snapshot(args, output),
         }

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::cluster::Connection;
+use crate::cluster::{Connection, OwnPlace};
 use crate::engine::driver::{DriveError, fold};
 use crate::engine::event::{Event, HaltReason, RunOutcome};
 use crate::engine::observe::Observer;
@@ -23,7 +23,8 @@ use super::load::{self, Loaded};
 use super::login::LoginArgs;
 use super::output::{Format, Output};
 use super::params::ParameterArgs;
-use super::{Exit, Failed, block_on, runs};
+use super::standing::RunsHere;
+use super::{Exit, Failed, block_on, own, runs};
 
 /// Carries a playbook out.
 #[derive(Debug, Args)]
@@ -100,13 +101,17 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
         let connection = args.login.connect(&outside).await?;
         let planned = load::plan_live(&loaded, &parameters.given, &connection, &outside).await?;
         load::refuse_unsupported(&planned.graph, &loaded)?;
+        let own = own::find(&connection, args.drive.runs.open().path()).await?;
+        own::refuse(&planned.graph, own.as_deref())?;
         let (dir, journal, created) = begin_journal(args, &planned.graph, &loaded, &connection, &outside)?;
         if output.format == Format::Text {
             output.remark(&format!("{}  run {}", planned.graph.name, dir.id()));
         }
         let start = Start {
             dir,
+            runs: args.drive.runs.open(),
             graph: Arc::new(planned.graph),
+            own,
             records: Vec::new(),
             last_seen: created,
             secrets: parameters.secrets,
@@ -124,7 +129,7 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
     let sources = runs::check_sources(&dir, &graph, args.pinned)?;
     let outside = Outside::system();
     let now = outside.clock.now();
-    let Opened { journal, header, records, repaired, last_seen_ms } =
+    let Opened { journal, header, records, repaired, last_seen_ms, .. } =
         Journal::open_append::<Event>(&dir, &Holder::this_process(now))?;
     let state = fold(graph.clone(), &records)?;
     if let Phase::Ended(_) = state.phase {
@@ -142,8 +147,9 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
         let connection = args.login.connect(&outside).await?;
         runs::check_cluster(&header, &connection)?;
         let facts = load::watch(&graph, &connection, &outside).await?;
+        let own = own::find(&connection, args.drive.runs.open().path()).await?;
         let settings = args.drive.settings();
-        let start = Start { dir, graph, records, last_seen: last_seen_ms, secrets, settings };
+        let start = Start { dir, runs, graph, own, records, last_seen: last_seen_ms, secrets, settings };
         start.drive(journal, facts, connection, outside, output).await
     })
 }
@@ -169,7 +175,9 @@ fn begin_journal(
 
 struct Start {
     dir: RunDir,
+    runs: RunsDir,
     graph: Arc<Graph>,
+    own: Option<Arc<OwnPlace>>,
     records: Vec<Record<Event>>,
     last_seen: i64,
     secrets: BTreeMap<String, String>,
@@ -210,6 +218,8 @@ impl Start {
             seed: now.unsigned_abs() ^ u64::from(std::process::id()),
             last_seen: self.last_seen,
             host: (Holder::this_process(now).host, std::process::id()),
+            own: self.own,
+            runs: Arc::new(RunsHere(self.runs)),
             settings: self.settings,
         };
         let ending = drive(run, signals()?, observer.as_mut()).await;

@@ -1,9 +1,12 @@
-//! The way to a cluster: login, requests with one retry layer, the snapshot.
+//! The way to a cluster: login, requests with one retry layer, the lock, the snapshot.
 
+pub mod lock;
 mod login;
+mod pod;
 mod requests;
 pub mod snapshot;
 
 pub use login::{Connection, LoginError, LoginOptions, connect};
+pub use pod::{OwnPlace, PodNames, own_place};
 pub(crate) use requests::WATCH_SECONDS;
 pub use requests::{Listed, RequestError, Requests, Watching};

@@ -3,6 +3,7 @@
 //! - A read is sent again until it is answered. A mutation is sent again only where the server cannot have begun it (no
 //!   connection, 429, 503 and its kin); where its answer was lost, [`RequestError::Lost`] leaves it to the caller to look.
 //! - No bound but the caller's: dropping the future ends it.
+//! - Before each attempt of a mutation the [`Fence`] is asked, so that a process that has lost its lock changes nothing.
 //! - Pauses are taken on tokio's clock and are the same for the same seed.
 
 use std::error::Error as _;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::lock::{Fence, LockLost};
 use crate::catalog::value::format_duration;
 use crate::facts::objects::Meta;
 use crate::outside::Clock;
@@ -49,6 +51,7 @@ pub struct Requests {
     client: kube::Client,
     clock: Arc<dyn Clock>,
     seed: u64,
+    fence: Fence,
     shared: Arc<Shared>,
 }
 
@@ -92,6 +95,9 @@ pub enum RequestError {
     /// The answer of a mutation was lost: look before it is sent again.
     #[error("{0}")]
     Lost(String),
+    /// It was not sent: this process has lost its lock, and may change nothing any more.
+    #[error("{0}")]
+    Fenced(String),
     /// Another code: code and message.
     #[error("{1}")]
     Other(u16, String),
@@ -182,7 +188,21 @@ struct Cause {
 impl Requests {
     /// Over a client whose own retries are off.
     pub fn new(client: kube::Client, clock: Arc<dyn Clock>, seed: u64) -> Self {
-        Self { client, clock, seed, shared: Arc::default() }
+        Self { client, clock, seed, fence: Fence::default(), shared: Arc::default() }
+    }
+
+    /// The same way, whose mutations `fence` lets through. What this one does is not fenced.
+    #[must_use]
+    pub fn fenced(&self, fence: Fence) -> Self {
+        Self { fence, ..self.clone() }
+    }
+
+    /// Whether a mutation would be let through now; for changes that do not go this way, such as a command's.
+    ///
+    /// # Errors
+    /// [`RequestError::Fenced`]
+    pub async fn confirm_fence(&self) -> Result<(), RequestError> {
+        self.fence.confirm().await.map_err(|lost: LockLost| RequestError::Fenced(lost.to_string()))
     }
 
     /// GET.
@@ -317,6 +337,9 @@ impl Requests {
     /// Sends until there is an answer, or the answer of a mutation was lost.
     async fn call(&self, call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
         for attempt in 0.. {
+            if call.method != Method::GET {
+                self.confirm_fence().await?;
+            }
             let again = match self.attempt(call).await? {
                 Answer::Good(body) => {
                     self.answered();

@@ -109,7 +109,9 @@ impl Driver<'_> {
             elements.push(self.element(located, rollout, item)?);
         }
         self.check_elements(id, located, &elements)?;
-        elements.sort_by(|(a, _), (b, _)| total_order(a, b));
+        elements.sort_by(|(a, one), (b, other)| {
+            self.is_own_node(&one.value).cmp(&self.is_own_node(&other.value)).then_with(|| total_order(a, b))
+        });
         let elements: Vec<Element> = elements.into_iter().map(|(_, element)| element).collect();
         let (joined, gone) = difference(rollout.planned.as_deref(), &elements);
         if self.run.settings.exact && !(joined.is_empty() && gone.is_empty()) {
@@ -279,8 +281,12 @@ impl Driver<'_> {
         let mut busy = self.budgets_under_way();
         let mut events = Vec::new();
         while room > 0 && !candidates.is_empty() {
-            let at =
-                candidates.iter().position(|element| busy.is_disjoint(&self.budgets_of(id, *element))).unwrap_or(0);
+            let at = candidates.iter().position(|element| {
+                let is_last = candidates.len() > 1 && self.is_own_element(id, *element);
+                !is_last && busy.is_disjoint(&self.budgets_of(id, *element))
+            });
+            let is_other = |element: &usize| !self.is_own_element(id, *element);
+            let at = at.or_else(|| candidates.iter().position(is_other)).unwrap_or(0);
             let element = candidates.remove(at);
             if !self.is_confirmed(id, element) {
                 // Its place and its key are kept for it.
@@ -306,6 +312,17 @@ impl Driver<'_> {
             room -= 1;
         }
         self.emit(events).await
+    }
+
+    /// Whether an element is the node that sprag itself runs on: it is taken last.
+    fn is_own_element(&self, rollout: &Id, element: usize) -> bool {
+        let element = self.state.rollouts.get(rollout).and_then(|rollout| rollout.elements.get(element));
+        element.is_some_and(|element| self.is_own_node(&element.value))
+    }
+
+    fn is_own_node(&self, value: &Value) -> bool {
+        let node = value.as_object().filter(|object| object.kind == Kind::Node);
+        node.zip(self.run.own.as_ref()).is_some_and(|(node, own)| node.name == own.node)
     }
 
     fn gone(&self, rollout: &Id, element: usize) -> Option<Arc<ObjectRef>> {

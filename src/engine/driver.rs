@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::actions::ownership::KnownRuns;
 use crate::actions::{Args, Attempt, Note, Stagger, Stop};
 use crate::catalog::value::Value;
-use crate::cluster::{RequestError, Requests};
+use crate::cluster::{OwnPlace, RequestError, Requests};
 use crate::expr::{Bindings, Compiled, EvalError, FactSource};
 use crate::facts::SharedFacts;
 use crate::facts::reads::Reads;
@@ -77,6 +78,10 @@ pub struct Run {
     pub last_seen: i64,
     /// This host's name and process.
     pub host: (String, u32),
+    /// Where sprag itself runs, if that is in the cluster.
+    pub own: Option<Arc<OwnPlace>>,
+    /// The runs that are known here.
+    pub runs: Arc<dyn KnownRuns>,
     /// How it is carried out.
     pub settings: Settings,
 }
@@ -179,6 +184,8 @@ pub(super) struct Driver<'o> {
     pub(super) environment: Arc<Vec<(String, String)>>,
     pub(super) stagger: Arc<Stagger>,
     held: BTreeSet<String>,
+    /// Since when the server refuses to let us read what the run needs.
+    pub(super) refused: Option<i64>,
     beat: i64,
     /// Why the run has to be let go, once nothing is under way any more.
     pub(super) halting: Option<HaltReason>,
@@ -218,6 +225,7 @@ impl<'o> Driver<'o> {
             environment,
             stagger,
             held: BTreeSet::new(),
+            refused: None,
             beat: 0,
             halting: None,
         })

@@ -7,10 +7,14 @@ use super::event::{Event, HaltReason};
 
 /// For how long no request may succeed before the cluster counts as out of reach, in milliseconds.
 const OUT_AFTER: i64 = 10_000;
+/// For how long a watch may be refused before the run is let go, in milliseconds: a server that has just started
+/// refuses for a moment what it will allow, until its authorizer knows the roles.
+const REFUSED_AFTER: i64 = 10_000;
 
 impl Driver<'_> {
     /// Notes that the cluster went out of reach, that it is back, or that it was away for too long.
     pub(super) async fn look_at_reach(&mut self, now: i64) -> Result<(), DriveError> {
+        self.look_at_refusal(now);
         match (self.state.out_of_reach, self.run.requests.trouble_since()) {
             (None, Some((since, detail))) if now - since >= OUT_AFTER => {
                 self.emit(vec![Event::OutOfReach { since, detail }]).await?;
@@ -31,6 +35,19 @@ impl Driver<'_> {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Lets the run go once a login or a right that its watches need is gone for good: nothing would be known any more.
+    fn look_at_refusal(&mut self, now: i64) {
+        let Some(why) = self.run.facts.refused() else {
+            self.refused = None;
+            return;
+        };
+        if now - *self.refused.get_or_insert(now) >= REFUSED_AFTER {
+            let detail = format!("the cluster does not let sprag read what the run needs any more: {why}");
+            self.halting.get_or_insert(HaltReason::OutOfReach { detail });
+            self.ask_to_stop(Stop::Stop);
         }
     }
 

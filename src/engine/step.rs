@@ -259,6 +259,8 @@ impl Driver<'_> {
             step: id.clone(),
             attempt: step.map_or(1, |step| step.attempt.max(1)),
             seed: self.state.seed,
+            own: self.run.own.clone(),
+            runs: self.run.runs.clone(),
             deadline,
             stop: self.stop.subscribe(),
             notes: self.notes.clone(),

@@ -18,3 +18,4 @@ pub use resumed::render_resumed;
 pub use status::{render_runs, render_status, status_json};
 pub use summary::{render_failure, render_summary};
 pub use terminal::Terminal;
+pub(crate) use words::took;

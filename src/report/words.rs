@@ -14,7 +14,7 @@ pub(super) fn clock(ms: i64) -> String {
 }
 
 /// How long something took: `0.2 s`, `51 s`, `4 min 10 s`, `3 h 5 min`, `9 days 4 h`.
-pub(super) fn took(ms: i64) -> String {
+pub(crate) fn took(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
     match seconds {
         0..=9 => format!("{}.{} s", seconds, ms.max(0) % 1000 / 100),

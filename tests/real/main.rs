@@ -7,8 +7,10 @@
 #![allow(clippy::disallowed_methods, reason = "real processes run on the real clock")]
 
 mod scenario_availability;
+mod scenario_away;
 mod scenario_drains;
 mod scenario_faults;
+mod scenario_ownership;
 mod scenario_testbed;
 mod scenario_upgrade;
 mod sprag;
@@ -29,9 +31,11 @@ fn main() -> ExitCode {
     args.test_threads.get_or_insert(THREADS);
     let bed = Bed::new();
     let trials = [
+        scenario_away::trials(&bed),
         scenario_testbed::trials(&bed),
         scenario_upgrade::trials(&bed),
         scenario_faults::trials(&bed),
+        scenario_ownership::trials(&bed),
         scenario_drains::trials(&bed),
         scenario_availability::trials(&bed),
     ]

@@ -2,7 +2,7 @@
 
 use crate::testbed::{Lab, Result};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -31,11 +31,6 @@ impl Sprag {
         Ok(Self { folder: TempDir::new()?, lab: lab.clone(), kubeconfig: lab.kubeconfig() })
     }
 
-    /// The folder.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// With another login.
     pub fn with_kubeconfig(mut self, kubeconfig: PathBuf) -> Self {
         self.kubeconfig = kubeconfig;
@@ -51,6 +46,8 @@ impl Sprag {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sprag"));
         command.args(args).current_dir(self.folder.path()).envs(self.lab.env());
+        // For commands of playbooks that must not go the way that sprag goes.
+        command.env("TESTBED_KUBECONFIG", self.lab.kubeconfig());
         command.env("KUBECONFIG", &self.kubeconfig).env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
@@ -73,9 +70,10 @@ impl Sprag {
         Ok(self.command(args).stdout(file("out")?).stderr(file("err")?).spawn()?)
     }
 
-    /// What a command that was started wrote on stderr.
+    /// What a command that was started wrote on stderr, and then on stdout.
     pub fn said(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.path().join(format!("{name}.err"))).unwrap_or_default()
+        let read = |kind: &str| fs::read_to_string(self.folder.path().join(format!("{name}.{kind}")));
+        read("err").unwrap_or_default() + &read("out").unwrap_or_default()
     }
 }
 

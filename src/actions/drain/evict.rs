@@ -48,7 +48,8 @@ fn said_by_webhook(error: &RequestError) -> Option<String> {
         | RequestError::Conflict(_)
         | RequestError::Expired(_)
         | RequestError::Budget(_)
-        | RequestError::Lost(_) => return None,
+        | RequestError::Lost(_)
+        | RequestError::Fenced(_) => return None,
     };
     (said.contains(WEBHOOK_DENIES) || said.contains(WEBHOOK_AWAY)).then(|| said.clone())
 }

@@ -31,6 +31,7 @@ mod told;
 use super::args::{Read, object};
 use super::context::{Args, Attempt, StepContext};
 use super::failure::{late, out_of_reach};
+use super::own::check_own_node;
 use options::Options;
 use run::Running;
 
@@ -41,6 +42,7 @@ pub use stagger::Stagger;
 pub(super) async fn drain(args: &Args, context: &StepContext) -> Read<Attempt> {
     let node = object(args, "node")?;
     let options = Options::read(args)?;
+    check_own_node(&node, context.own.as_deref())?;
     let mut running = tokio::select! {
         biased;
         begun = Running::begin(&node, &options, context) => begun?,

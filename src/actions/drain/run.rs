@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::asked;
 use super::evict::evict;
-use super::fate::Obstacle;
+use super::fate::{Fate, Obstacle};
 use super::options::{Options, Unbudgeted};
 use super::stagger::Crew;
 use super::state::{Answer, Drain, LATE_ARRIVALS, Shown, Stage};
@@ -74,7 +74,7 @@ pub(super) struct Running<'a> {
 impl<'a> Running<'a> {
     /// Looks at everything that can stand in the way, from the server and not from what was known before.
     pub(super) async fn begin(node: &'a ObjectRef, options: &'a Options, context: &'a StepContext) -> Read<Self> {
-        let now = NodeNow::read(node, context).await?;
+        let now = NodeNow::read(node, &context.requests).await?;
         if !now.is_cordoned() {
             return Err(told::open(node));
         }
@@ -218,9 +218,13 @@ impl<'a> Running<'a> {
         if let Some(newest) = newest {
             self.context.facts.until_seen(Kind::Pod, &newest.to_string()).await;
         }
+        let own = self.context.own.as_deref().map(|own| own.pod_uid.as_str()).filter(|uid| !uid.is_empty());
         let judge = |pod: Pod| {
             let has_daemon_set = self.context.facts.read(|facts| has_daemon_set(facts, &pod));
-            let fate = asked::judged(&pod, has_daemon_set, self.options, self.context);
+            let fate = match own {
+                Some(uid) if pod.metadata.uid == uid => Fate::Stays,
+                _ => asked::judged(&pod, has_daemon_set, self.options, self.context),
+            };
             (Arc::new(pod), fate)
         };
         let listed = list.items.into_iter().map(judge).collect();

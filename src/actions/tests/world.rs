@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::actions::ownership::Standing;
+use crate::actions::ownership::tests::All;
 use crate::actions::{Args, Attempt, Note, StepContext, Stop, perform};
 use crate::catalog::types::Kind;
 use crate::catalog::value::{ObjectRef, Value as Argument};
@@ -327,6 +329,8 @@ impl Trial {
             step: "n/step".to_owned(),
             attempt: 1,
             seed: 7,
+            own: None,
+            runs: Arc::new(All(Standing::Open)),
             deadline: due,
             stop: stopped,
             notes,

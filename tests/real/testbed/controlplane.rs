@@ -26,6 +26,8 @@ pub struct ControlPlane {
     server: String,
     api: Api,
     children: Mutex<Children>,
+    /// How the API server was started.
+    apiserver: Vec<String>,
     folder: TempDir,
 }
 
@@ -54,11 +56,12 @@ impl ControlPlane {
         let server = format!("https://127.0.0.1:{}", ports[2]);
         let mut children = Children::new(&path)?;
         children.spawn("etcd", &binaries.etcd, &etcd(&path, ports[0], ports[1]))?;
-        children.spawn("kube-apiserver", &binaries.apiserver, &apiserver(&path, &authority, ports[0], ports[2])?)?;
+        let apiserver = apiserver(&path, &authority, ports[0], ports[2])?;
+        children.spawn("kube-apiserver", &binaries.apiserver, &apiserver)?;
         let admin = kubeconfig(&server, &authority, "admin", &["system:masters"])?;
         let api = Api::connect(&admin)?;
         let children = Mutex::new(children);
-        let plane = ControlPlane { binaries, authority, server, api, children, folder };
+        let plane = ControlPlane { binaries, authority, server, api, children, apiserver, folder };
         plane.wait_for("the API server is ready", |api| api.text("/readyz").is_ok())?;
         plane.start_controllers()?;
         let account = "/api/v1/namespaces/default/serviceaccounts/default";
@@ -96,6 +99,17 @@ impl ControlPlane {
 
     fn children(&self) -> MutexGuard<'_, Children> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the API server; what is in etcd stays.
+    pub fn stop_apiserver(&self) -> Result<()> {
+        self.children().kill("kube-apiserver")
+    }
+
+    /// Starts the API server again, on its port, and waits until it is ready.
+    pub fn start_apiserver(&self) -> Result<()> {
+        self.spawn("kube-apiserver", &self.binaries.apiserver, &self.apiserver)?;
+        self.wait_for("the API server is ready again", |api| api.text("/readyz").is_ok())
     }
 
     /// The testbed's own connection, as an administrator.

@@ -103,6 +103,15 @@ impl Children {
         told.map_err(Error::io("tell the watchdog"))
     }
 
+    /// Ends one child, as a crash of it would.
+    pub fn kill(&mut self, name: &str) -> Result<()> {
+        let at = self.running.iter().position(|(running, _)| running == name);
+        let at = at.ok_or_else(|| Error::Start(format!("{name} does not run")))?;
+        let (_, mut child) = self.running.remove(at);
+        child.kill().map_err(Error::io(format!("end {name}")))?;
+        child.wait().map(drop).map_err(Error::io(format!("wait for the end of {name}")))
+    }
+
     /// The error of the first child that has ended by itself, with the end of its log.
     pub fn check(&mut self) -> Result<()> {
         let ended = self.running.iter_mut().find_map(|(name, child)| {
