@@ -104,6 +104,8 @@ impl From<DriveError> for Failed {
         match error {
             DriveError::Journal(error) => error.into(),
             DriveError::Illegal(error) => error.into(),
+            DriveError::LockLost(_) => Self::told("E725", error.to_string(), Exit::Locked)
+                .help("nothing more was done; when no other process drives the run, `sprag resume` goes on with it"),
             DriveError::Hung => Self::told("E609", DriveError::Hung.to_string(), Exit::Journal)
                 .help("see to the disk, then `sprag resume`; what was not recorded was not begun"),
         }

@@ -5,6 +5,8 @@ mod login;
 mod pod;
 mod requests;
 pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use login::{Connection, LoginError, LoginOptions, connect};
 pub use pod::{OwnPlace, PodNames, own_place};

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt};
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use http_body_util::BodyExt;
 use kube::core::WatchEvent;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -309,16 +308,15 @@ impl Requests {
         RequestError::Lost(why)
     }
 
-    /// Since the last success nothing but connection errors, timeouts and 5xx came: the last of them.
+    /// Since the last success nothing but connection errors, timeouts and 5xx came: the last of them, and for how long.
     pub fn trouble(&self) -> Option<String> {
-        let trouble = self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.as_ref().map(|trouble| {
-            let lasted = (self.clock.now() - trouble.since).max(0) / 1000 * 1000;
-            format!("{} (no answer for {})", trouble.last, format_duration(lasted))
+        self.trouble_since().map(|(since, last)| {
+            let lasted = (self.clock.now() - since).max(0) / 1000 * 1000;
+            format!("{last} (no answer for {})", format_duration(lasted))
         })
     }
 
-    /// The same with the time since when, Unix milliseconds.
+    /// The last trouble, and since when no request has succeeded (Unix milliseconds).
     pub fn trouble_since(&self) -> Option<(i64, String)> {
         let trouble = self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         trouble.as_ref().map(|trouble| (trouble.since, trouble.last.clone()))
@@ -379,7 +377,7 @@ impl Requests {
         let exchange = async {
             let response = self.client.send(request).await?;
             let (head, body) = response.into_parts();
-            let body = body.collect().await?.to_bytes();
+            let body = body.collect_bytes().await?;
             Ok::<_, kube::Error>((head.status, head.headers, body))
         };
         Ok(match tokio::time::timeout(TIMEOUT, exchange).await {
@@ -431,6 +429,7 @@ fn judge(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
     let after =
         in_header.or(details.retry_after_seconds).map(|after| Duration::from_secs(after).min(LONGEST_RETRY_AFTER));
     let is_refused_by_webhook = message.contains("admission webhook") && message.contains("denied the request");
+    let is_from_store = message.starts_with("etcdserver: ");
     match code.as_u16() {
         // A webhook says no with the code of its choice: 429 too is its word, and not the server's that it is busy.
         429 if is_refused_by_webhook => Answer::No(RequestError::Other(429, message)),
@@ -449,8 +448,8 @@ fn judge(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
         number @ 500..=599 => Answer::Again(Again {
             why: format!("{number} {message}"),
             after,
-            // A gateway's word, or the server's that it gave up waiting: the request went through.
-            may_be_done: matches!(number, 502 | 504),
+            // A gateway's word, the server's that it gave up waiting, or that its store did: it may be written all the same.
+            may_be_done: matches!(number, 502 | 504) || is_from_store,
             is_trouble: true,
         }),
         number => Answer::No(refusal(number, message)),
@@ -472,7 +471,7 @@ fn refusal(code: u16, message: String) -> RequestError {
 /// The first line of an answer that is no `Status`, such as a proxy's page.
 fn plain_message(code: StatusCode, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(200)]);
-    match text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('<')) {
+    match text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['<', '{'])) {
         Some(line) => line.to_owned(),
         None => code.canonical_reason().unwrap_or("an answer without a reason").to_lowercase(),
     }

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use kube::client::Body;
 use serde_json::{Value as Json, json};
+use sprag::actions::ownership::{KnownRuns, Standing};
 use sprag::cluster::Requests;
 use sprag::cluster::snapshot::Snapshot;
 use sprag::engine::driver::fold;
@@ -125,6 +126,9 @@ impl Running {
             records,
             store: Arc::new(Crashing { store: self.store.reopen(), left: Mutex::new(crash) }),
             requests: Requests::new(client, clock.clone(), 1),
+            fence: sprag::cluster::lock::Fence::default(),
+            own: None,
+            runs: Arc::new(NoRuns),
             facts,
             outside: Outside { clock: clock.clone(), commands: self.commands.clone() },
             secrets: BTreeMap::new(),
@@ -249,6 +253,15 @@ impl Store<Event> for Crashing {
     }
     fn pending_since(&self) -> Option<i64> {
         None
+    }
+}
+
+/// A folder without other runs.
+struct NoRuns;
+
+impl KnownRuns for NoRuns {
+    fn standing(&self, _run: &str, _key: &str) -> Standing {
+        Standing::Unknown
     }
 }
 

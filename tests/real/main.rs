@@ -10,6 +10,7 @@ mod scenario_availability;
 mod scenario_away;
 mod scenario_drains;
 mod scenario_faults;
+mod scenario_lock;
 mod scenario_ownership;
 mod scenario_testbed;
 mod scenario_upgrade;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         scenario_ownership::trials(&bed),
         scenario_drains::trials(&bed),
         scenario_availability::trials(&bed),
+        scenario_lock::trials(&bed),
     ]
     .into_iter()
     .flatten()

@@ -2,7 +2,7 @@
 
 use crate::testbed::{Lab, Result};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -12,6 +12,7 @@ pub struct Sprag {
     folder: TempDir,
     lab: Arc<Lab>,
     kubeconfig: PathBuf,
+    domain: String,
 }
 
 /// What a command came to.
@@ -28,7 +29,21 @@ pub struct Done {
 impl Sprag {
     /// An empty folder, and the rights of an administrator.
     pub fn new(lab: &Arc<Lab>) -> Result<Self> {
-        Ok(Self { folder: TempDir::new()?, lab: lab.clone(), kubeconfig: lab.kubeconfig() })
+        let folder = TempDir::new()?;
+        let name = folder.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let domain = name.replace(|c: char| !c.is_ascii_alphanumeric(), "");
+        Ok(Self { folder, lab: lab.clone(), kubeconfig: lab.kubeconfig(), domain })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// In the domain of another, to be kept out by its lock.
+    pub fn in_domain_of(mut self, other: &Sprag) -> Self {
+        self.domain = other.domain.clone();
+        self
     }
 
     /// With another login.
@@ -48,6 +63,8 @@ impl Sprag {
         command.args(args).current_dir(self.folder.path()).envs(self.lab.env());
         // For commands of playbooks that must not go the way that sprag goes.
         command.env("TESTBED_KUBECONFIG", self.lab.kubeconfig());
+        // Runs of other trials go on on the same cluster: each has a domain of its own.
+        command.env("SPRAG_DOMAIN", &self.domain);
         command.env("KUBECONFIG", &self.kubeconfig).env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
