@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempPath;
 
+use super::credentials::{Credentials, Login};
 use super::{RequestError, Requests};
 use crate::diagnostic::did_you_mean;
 use crate::facts::objects::Meta;
@@ -112,7 +113,21 @@ struct Namespace {
 /// See [`LoginError`].
 pub async fn connect(options: &LoginOptions, outside: &Outside) -> Result<Connection, LoginError> {
     let chosen = choose(options, std::env::var_os("KUBECONFIG"), std::env::home_dir())?;
-    let (mut config, context) = match &chosen {
+    let (config, context) = configuration(chosen.as_ref(), options).await?;
+    let server = config.cluster_url.to_string();
+    let client = client(config, &context)?;
+    let credentials = Credentials::new(client, Some(login_again(options, &context, &server)));
+    let requests = Requests::over(credentials, outside.clock.clone(), outside.clock.now().unsigned_abs());
+    let (version, uid) = greet(&requests, &server, &context).await?;
+    let (environment, file) = match &chosen {
+        Some(chosen) => for_commands(chosen, options, &context)?,
+        None => (Vec::new(), None),
+    };
+    Ok(Connection { requests, uid, context, version, environment, chosen: file })
+}
+
+async fn configuration(chosen: Option<&Chosen>, options: &LoginOptions) -> Result<(kube::Config, String), LoginError> {
+    let (mut config, context) = match chosen {
         Some(chosen) => from_kubeconfig(chosen, options).await?,
         None => (from_pod(options)?, IN_CLUSTER.to_owned()),
     };
@@ -123,20 +138,39 @@ pub async fn connect(options: &LoginOptions, outside: &Outside) -> Result<Connec
     if let Some(user) = &options.impersonate {
         config.auth_info.impersonate = Some(user.clone());
     }
-    let server = config.cluster_url.to_string();
-    let client = kube::Client::try_from(config)
-        .map_err(|error| LoginError::Config(format!("context `{context}`: {}", super::requests::root_cause(&error))))?;
-    let requests = Requests::new(client, outside.clock.clone(), outside.clock.now().unsigned_abs());
-    let (version, uid) = greet(&requests, &server, &context).await?;
-    let (environment, file) = match &chosen {
-        Some(chosen) => for_commands(chosen, options, &context)?,
-        None => (Vec::new(), None),
-    };
-    Ok(Connection { requests, uid, context, version, environment, chosen: file })
+    Ok((config, context))
+}
+
+fn client(config: kube::Config, context: &str) -> Result<kube::Client, LoginError> {
+    kube::Client::try_from(config)
+        .map_err(|error| LoginError::Config(format!("context `{context}`: {}", super::requests::root_cause(&error))))
+}
+
+/// Logs in as before with what the files hold by then: into the same context, whichever is the current one by then, and
+/// only if that still leads to the same server.
+fn login_again(options: &LoginOptions, context: &str, server: &str) -> Login {
+    let (mut options, context, server) = (options.clone(), context.to_owned(), server.to_owned());
+    if context != IN_CLUSTER {
+        options.context = Some(context.clone());
+    }
+    Box::new(move || {
+        let (options, context, server) = (options.clone(), context.clone(), server.clone());
+        Box::pin(async move {
+            let chosen = choose(&options, std::env::var_os("KUBECONFIG"), std::env::home_dir());
+            let chosen = chosen.map_err(|error| error.to_string())?;
+            let (config, _) = configuration(chosen.as_ref(), &options).await.map_err(|error| error.to_string())?;
+            if config.cluster_url.to_string() != server {
+                return Err(format!("the context `{context}` leads to {} by now", config.cluster_url));
+            }
+            // A login plugin is run and waited for here: not on the thread that also hears of signals.
+            let made = tokio::task::spawn_blocking(move || client(config, &context)).await;
+            made.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        })
+    })
 }
 
 /// The server's version and the UID of kube-system.
-async fn greet(requests: &Requests, server: &str, context: &str) -> Result<(String, String), LoginError> {
+pub(super) async fn greet(requests: &Requests, server: &str, context: &str) -> Result<(String, String), LoginError> {
     let asked = tokio::time::timeout(REACH, async {
         let version: ServerVersion = requests.get("/version").await?;
         let uid = match requests.get::<Namespace>("/api/v1/namespaces/kube-system").await {

@@ -1,5 +1,6 @@
 //! The way to a cluster: login, requests with one retry layer, the lock, the snapshot.
 
+mod credentials;
 pub mod lock;
 mod login;
 mod pod;

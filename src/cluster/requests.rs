@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::{BoxStream, Stream, StreamExt};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use kube::core::WatchEvent;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::credentials::Credentials;
 use super::lock::{Fence, LockLost};
 use crate::catalog::value::format_duration;
 use crate::facts::objects::Meta;
@@ -47,7 +48,7 @@ const NAMES_ONLY: &str = "application/json;as=PartialObjectMetadataList;g=meta.k
 /// caller's. Cheap to clone.
 #[derive(Clone)]
 pub struct Requests {
-    client: kube::Client,
+    credentials: Arc<Credentials>,
     clock: Arc<dyn Clock>,
     seed: u64,
     fence: Fence,
@@ -187,7 +188,13 @@ struct Cause {
 impl Requests {
     /// Over a client whose own retries are off.
     pub fn new(client: kube::Client, clock: Arc<dyn Clock>, seed: u64) -> Self {
-        Self { client, clock, seed, fence: Fence::default(), shared: Arc::default() }
+        Self::over(Credentials::new(client, None), clock, seed)
+    }
+
+    /// The same over a client that can log in anew.
+    pub(super) fn over(credentials: Credentials, clock: Arc<dyn Clock>, seed: u64) -> Self {
+        let (credentials, fence) = (Arc::new(credentials), Fence::default());
+        Self { credentials, clock, seed, fence, shared: Arc::default() }
     }
 
     /// The same way, whose mutations `fence` lets through. What this one does is not fenced.
@@ -282,16 +289,33 @@ impl Requests {
         let query =
             format!("watch=1&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}");
         let path = with_query(path, &query);
-        let request =
-            Call { method: Method::GET, path: &path, content: "", body: Vec::new(), accept: JSON }.request()?;
-        let opened = match tokio::time::timeout(TIMEOUT, self.client.request_events::<Value>(request)).await {
-            Ok(opened) => opened.map_err(|error| self.watch_error(error)),
-            Err(_) => Err(self.in_trouble(no_answer())),
+        let call = Call { method: Method::GET, path: &path, content: "", body: Vec::new(), accept: JSON };
+        let (client, generation) = self.credentials.client();
+        let events = match self.open(&client, &call).await {
+            Err(RequestError::Unauthorized(_)) if self.credentials.renew(generation).await => {
+                let opened = self.open(&self.credentials.client().0, &call).await;
+                if matches!(opened, Err(RequestError::Unauthorized(_))) {
+                    self.credentials.were_spent();
+                }
+                opened?
+            }
+            opened => opened?,
         };
-        let events = opened?;
         self.answered();
+        self.credentials.were_accepted();
         let this = self.clone();
         Ok(events.map(move |event| event.map_err(|error| this.watch_error(error))).boxed())
+    }
+
+    async fn open(
+        &self,
+        client: &kube::Client,
+        call: &Call<'_>,
+    ) -> Result<impl Stream<Item = Result<WatchEvent<Value>, kube::Error>> + Send + 'static + use<>, RequestError> {
+        match tokio::time::timeout(TIMEOUT, client.request_events::<Value>(call.request()?)).await {
+            Ok(opened) => opened.map_err(|error| self.watch_error(error)),
+            Err(_) => Err(self.in_trouble(no_answer())),
+        }
     }
 
     fn watch_error(&self, error: kube::Error) -> RequestError {
@@ -334,17 +358,31 @@ impl Requests {
 
     /// Sends until there is an answer, or the answer of a mutation was lost.
     async fn call(&self, call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
+        let mut has_renewed = false;
         for attempt in 0.. {
             if call.method != Method::GET {
                 self.confirm_fence().await?;
             }
-            let again = match self.attempt(call).await? {
+            let (client, generation) = self.credentials.client();
+            let again = match self.attempt(&client, call).await? {
                 Answer::Good(body) => {
                     self.answered();
+                    self.credentials.were_accepted();
                     return Ok(body);
+                }
+                // Refused like this nothing was done: also a mutation is sent again.
+                Answer::No(RequestError::Unauthorized(_))
+                    if !has_renewed && self.credentials.renew(generation).await =>
+                {
+                    has_renewed = true;
+                    continue;
                 }
                 Answer::No(error) => {
                     self.answered();
+                    match error {
+                        RequestError::Unauthorized(_) => self.credentials.were_spent(),
+                        _ => self.credentials.were_accepted(),
+                    }
                     return Err(error);
                 }
                 Answer::Again(again) => again,
@@ -372,10 +410,10 @@ impl Requests {
         whole.mul_f64(0.5 + share / 2.0)
     }
 
-    async fn attempt(&self, call: &Call<'_>) -> Result<Answer, RequestError> {
+    async fn attempt(&self, client: &kube::Client, call: &Call<'_>) -> Result<Answer, RequestError> {
         let request = call.request()?.map(kube::client::Body::from);
         let exchange = async {
-            let response = self.client.send(request).await?;
+            let response = client.send(request).await?;
             let (head, body) = response.into_parts();
             let body = body.collect_bytes().await?;
             Ok::<_, kube::Error>((head.status, head.headers, body))

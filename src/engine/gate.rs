@@ -2,6 +2,7 @@
 //!
 //! A condition is evaluated again when something that it read changed, at most every 100 ms, and when its time comes.
 
+use crate::catalog::types::Kind;
 use crate::catalog::value::{Value, format_duration};
 use crate::expr::{Bindings, Compiled, EvalError, Memo};
 use crate::facts::reads::{ReadKey, Reads};
@@ -312,7 +313,10 @@ impl Driver<'_> {
         let element = self.state.rollouts.get(&frame.id)?.element(&frame.element)?;
         let Value::Object(object) = &element.value else { return None };
         self.run.facts.is_gone(object).then(|| {
-            Failure::new("E505", format!("{} `{object}` is gone", object.kind.word()))
+            let is_replaced =
+                object.kind == Kind::Node && self.run.facts.read(|facts| facts.node(&object.name).is_some());
+            let how = if is_replaced { "was replaced by another of its name" } else { "is gone" };
+            Failure::new("E505", format!("{} `{object}` {how}", object.kind.word()))
                 .detail("it was there when its turn came, and this run did not delete it")
         })
     }

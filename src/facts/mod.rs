@@ -14,6 +14,8 @@ pub mod objects;
 pub mod reads;
 pub(crate) mod resource;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};

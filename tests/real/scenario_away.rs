@@ -3,6 +3,7 @@
 
 use crate::sprag::Sprag;
 use crate::testbed::bed::Bed;
+use crate::testbed::proxy::Proxy;
 use crate::testbed::workload::Workload;
 use crate::testbed::{Lab, until};
 use libtest_mimic::{Failed, Trial};
@@ -29,13 +30,102 @@ parallel {
 }
 "#;
 
+const UNREADY: &str = r#"
+param pool: string
+
+wait until nodes.any(|n| n.labels["pool"] == pool && !n.ready) within 10m
+"#;
+
+const DELETES: &str = r#"
+param pool: string
+param second: string
+
+rollout node in nodes.filter(|n| n.labels["pool"] == pool) {
+    exec(["kubectl", "delete", "node", second])
+}
+"#;
+
 /// All trials of this file.
 pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
-    vec![bed.trial("away::six_minutes_with_a_drain_open_and_a_hold_running", six_minutes)]
+    vec![
+        bed.trial("away::six_minutes_with_a_drain_open_and_a_hold_running", six_minutes),
+        bed.trial("away::a_watch_is_refused_in_mid_run", watch_refused),
+        bed.trial("away::given_up_after_a_while_and_resumed", given_up),
+        bed.trial("away::an_element_is_looked_at_again_before_it_begins", element_confirmed),
+    ]
+}
+
+/// The requests of steps are allowed: only the watches of the nodes are not any more.
+fn watch_refused(lab: &Arc<Lab>) -> Result<(), Failed> {
+    let pool = lab.pool("watched", 1, &["a"])?;
+    let proxy = Proxy::start(&lab.kubeconfig())?;
+    let sprag = Sprag::new(lab)?.with_kubeconfig(proxy.kubeconfig());
+    sprag.write("playbook.sprag", UNREADY)?;
+    let set = format!("pool={}", pool.name());
+    let mut child = sprag.start(&["run", "playbook.sprag", "--set", &set], "run")?;
+    has_begun(&sprag)?;
+    // Broken, so that the watches are opened anew.
+    proxy.set(|weather| weather.partitioned = true);
+    thread::sleep(Duration::from_secs(1));
+    proxy.calm();
+    proxy.set(|weather| weather.refused = Some(("/api/v1/nodes?watch=1".into(), 403)));
+    let status = child.wait()?;
+    let said = sprag.said("run");
+    ensure(status.code() == Some(13), format!("{status}: {said}"))?;
+    let told = sprag.run(&["status"])?.stdout;
+    ensure(told.contains("does not let sprag read what the run needs"), format!("it says why: {told}"))?;
+    proxy.calm();
+    pool.set_node_ready(&pool.nodes()[0], false)?;
+    let done = sprag.run(&["resume"])?;
+    ensure(done.code == Some(0), format!("{done:?}"))
 }
 
 fn ensure(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(what.into().into()) }
+}
+
+fn given_up(lab: &Arc<Lab>) -> Result<(), Failed> {
+    let pool = lab.pool("given", 1, &["a"])?;
+    let proxy = Proxy::start(&lab.kubeconfig())?;
+    let sprag = Sprag::new(lab)?.with_kubeconfig(proxy.kubeconfig());
+    sprag.write("playbook.sprag", UNREADY)?;
+    let set = format!("pool={}", pool.name());
+    let args = ["run", "playbook.sprag", "--set", &set, "--give-up-after", "20s"];
+    let mut child = sprag.start(&args, "run")?;
+    has_begun(&sprag)?;
+    proxy.set(|weather| weather.partitioned = true);
+    let status = child.wait()?;
+    let said = sprag.said("run");
+    ensure(status.code() == Some(13), format!("{status}: {said}"))?;
+    ensure(said.contains("out of reach"), format!("it says so: {said}"))?;
+    ensure(sprag.run(&["resume"])?.code == Some(13), "it is not there for a resume either")?;
+    proxy.calm();
+    pool.set_node_ready(&pool.nodes()[0], false)?;
+    let done = sprag.run(&["resume"])?;
+    ensure(done.code == Some(0), format!("{done:?}"))
+}
+
+/// The first element deletes the second, and the watch that would tell lags behind.
+fn element_confirmed(lab: &Arc<Lab>) -> Result<(), Failed> {
+    let pool = lab.pool("second", 2, &["a"])?;
+    let proxy = Proxy::start(&lab.kubeconfig())?;
+    proxy.set(|weather| weather.watch_lag = Duration::from_secs(20));
+    let sprag = Sprag::new(lab)?.with_kubeconfig(proxy.kubeconfig());
+    sprag.write("playbook.sprag", DELETES)?;
+    let second = &pool.nodes()[1];
+    let sets = [format!("pool={}", pool.name()), format!("second={second}")];
+    let done = sprag.run(&["run", "playbook.sprag", "--set", &sets[0], "--set", &sets[1]])?;
+    ensure(done.code == Some(0), format!("{done:?}"))?;
+    ensure(done.stderr.contains("gone before its turn"), format!("it is skipped: {}", done.stderr))?;
+    ensure(!done.stderr.contains(&format!("{second}/exec")), format!("nothing is begun for it: {}", done.stderr))
+}
+
+fn has_begun(sprag: &Sprag) -> Result<(), Failed> {
+    until("the wait has begun", SOON, || {
+        let status = sprag.run(&["status"])?;
+        Ok((status.code == Some(0) && status.stdout.contains("wait")).then_some(()))
+    })?;
+    Ok(())
 }
 
 fn six_minutes(_shared: &Arc<Lab>) -> Result<(), Failed> {

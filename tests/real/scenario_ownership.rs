@@ -158,15 +158,6 @@ fn foreign_cordon(lab: &Arc<Lab>) -> Outcome {
 
 fn foreign_uncordon(lab: &Arc<Lab>) -> Outcome {
     let scene = Scene::new(lab, "opened", 1, DRAINS)?;
-    scene.pool.create(Workload::deployment("web", 2).stop_after("1s").ready_after("1s"))?;
-    scene.pool.budget("web", json!({"maxUnavailable": 0}))?;
-    scene.pool.settle(SOON)?;
-    // Never to be allowed is refused at once; a budget that comes to allow it is waited for.
-    scene.pool.lab().api().patch(
-        &scene.pool.path("/apis/policy/v1", "poddisruptionbudgets/web"),
-        Patch::Merge,
-        &json!({"spec": {"maxUnavailable": 1}}),
-    )?;
     scene.pool.create(Workload::stateful_set("slow", 1).stop_after("25s").grace(60))?;
     scene.pool.settle(SOON)?;
     let child = scene.start()?;
