@@ -9,9 +9,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::catalog::value::Value;
 use crate::cluster::{OwnPlace, Requests};
 use crate::engine::event::{Failure, Id, Process, Progress};
+use crate::expr::Closure;
 use crate::facts::SharedFacts;
 use crate::outside::Outside;
 
+use super::drain::Stagger;
 use super::ownership::KnownRuns;
 
 /// How far a step is asked to stop.
@@ -73,6 +75,10 @@ pub struct StepContext {
     pub secrets: Arc<BTreeMap<String, String>>,
     /// Added to a command's environment: `KUBECONFIG` of the chosen context.
     pub environment: Arc<Vec<(String, String)>>,
+    /// Arguments that are closures, by parameter; the others are values.
+    pub closures: Arc<BTreeMap<String, Closure>>,
+    /// What the drains of the run have out of workloads that no budget covers.
+    pub stagger: Arc<Stagger>,
     /// A process that an earlier driver started for this attempt and that may be alive.
     pub process: Option<Process>,
 }

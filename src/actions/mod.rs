@@ -26,6 +26,7 @@ use args::Read;
 use labels::Place;
 
 pub use context::{Args, Attempt, Note, StepContext, Stop};
+pub use drain::Stagger;
 pub use own::{KEEP_JOURNAL, lost_with};
 
 /// What the mutation of a step replaces, captured before its intent; `None` for what replaces nothing.

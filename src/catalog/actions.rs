@@ -65,8 +65,6 @@ pub struct ParamDecl {
     pub positional: bool,
     /// Whether it may hold a secret.
     pub secret: bool,
-    /// Whether it is left to a later version.
-    pub later: bool,
 }
 
 /// A rule that a role needs: API group, resource, verbs.
@@ -97,31 +95,19 @@ pub struct ActionDecl {
 }
 
 const fn required(name: &'static str, ty: fn() -> Type) -> ParamDecl {
-    ParamDecl { name, ty: ParamType::Value(ty), default: None, positional: true, secret: false, later: false }
+    ParamDecl { name, ty: ParamType::Value(ty), default: None, positional: true, secret: false }
 }
 
 const fn named(name: &'static str, ty: fn() -> Type, default: &'static str) -> ParamDecl {
-    ParamDecl { name, ty: ParamType::Value(ty), default: Some(default), positional: false, secret: false, later: false }
+    ParamDecl { name, ty: ParamType::Value(ty), default: Some(default), positional: false, secret: false }
 }
 
 const fn choice(name: &'static str, choices: &'static [&'static str], default: &'static str) -> ParamDecl {
-    ParamDecl {
-        name,
-        ty: ParamType::Choice(choices),
-        default: Some(default),
-        positional: false,
-        secret: false,
-        later: false,
-    }
+    ParamDecl { name, ty: ParamType::Choice(choices), default: Some(default), positional: false, secret: false }
 }
 
 const fn secret(mut decl: ParamDecl) -> ParamDecl {
     decl.secret = true;
-    decl
-}
-
-const fn later(mut decl: ParamDecl) -> ParamDecl {
-    decl.later = true;
     decl
 }
 
@@ -184,15 +170,15 @@ pub const ACTIONS: &[ActionDecl] = &[
         params: &[
             node(),
             named("grace", || Type::Duration.optional(), ""),
-            later(of_type(
+            of_type(
                 choice("emptydir", &["refuse", "delete"], "refuse"),
                 ParamType::ChoiceOrClosure(&["refuse", "delete"]),
-            )),
+            ),
             choice("orphans", &["refuse", "delete"], "refuse"),
-            later(choice("jobs", &["evict", "finish"], "evict")),
-            later(choice("unbudgeted", &["stagger", "together"], "stagger")),
-            later(of_type(named("order", string, ""), ParamType::Closure)),
-            later(of_type(named("only", string, ""), ParamType::Closure)),
+            choice("jobs", &["evict", "finish"], "evict"),
+            choice("unbudgeted", &["stagger", "together"], "stagger"),
+            of_type(named("order", string, ""), ParamType::Closure),
+            of_type(named("only", string, ""), ParamType::Closure),
             timeout("30m"),
         ],
         class: Class::Neutral,

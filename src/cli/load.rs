@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, has_errors};
 use crate::expr::FactSource;
 use crate::facts::{Needs, SharedFacts};
 use crate::outside::Outside;
-use crate::plan::graph::{Block, ClusterInfo, Graph, Node, NodeKind};
+use crate::plan::graph::{ClusterInfo, Graph};
 use crate::plan::{Given, unsupported};
 use crate::source::{FileId, SourceMap, Span};
 use crate::stdlib::STANDARD;
@@ -232,19 +232,14 @@ async fn facts(text: &str, connection: &Connection, outside: &Outside) -> Result
     Ok(crate::facts::watch(&connection.requests, needs, outside.clock.clone()).await?)
 }
 
-/// Refuses a plan that holds what this version does not carry out, and says what is carried out otherwise than written.
+/// Refuses a plan that holds what this version does not carry out.
 ///
 /// # Errors
 /// Exit 3: each such statement with its place.
-pub(super) fn refuse_unsupported(graph: &Graph, loaded: &Loaded, output: &Output) -> Result<(), Failed> {
+pub(super) fn refuse_unsupported(graph: &Graph, loaded: &Loaded) -> Result<(), Failed> {
     let mistakes = unsupported_in(graph, loaded, Diagnostic::error);
     if !mistakes.is_empty() {
         return Err(Failed::diagnosed(mistakes, loaded.sources.clone(), Exit::Playbook));
-    }
-    if has_drain(&graph.root) {
-        output.remark(
-            "drains run as `unbudgeted: \"together\"`: this version does not stagger pods that no budget covers",
-        );
     }
     Ok(())
 }
@@ -266,31 +261,4 @@ pub(super) fn unsupported_in(
         }
     });
     each.collect()
-}
-
-fn has_drain(block: &Block) -> bool {
-    block.nodes.iter().any(|node| is_drain(node) || inner_blocks(node).into_iter().any(has_drain))
-}
-
-fn is_drain(node: &Node) -> bool {
-    matches!(&node.kind, NodeKind::Action(action) if action.name == "drain")
-}
-
-fn inner_blocks(node: &Node) -> Vec<&Block> {
-    match &node.kind {
-        NodeKind::Action(action) => action.undo.iter().collect(),
-        NodeKind::Rollout(rollout) => {
-            [&rollout.body].into_iter().chain(&rollout.between).chain(&rollout.finally).collect()
-        }
-        NodeKind::Parallel { body, .. } => vec![body],
-        NodeKind::Group(group) => [&group.body].into_iter().chain(&group.finally).chain(&group.undo).collect(),
-        NodeKind::If { arms, otherwise, .. } => arms.iter().map(|(_, block)| block).chain([otherwise]).collect(),
-        NodeKind::Record { .. }
-        | NodeKind::Wait { .. }
-        | NodeKind::WaitUntil(_)
-        | NodeKind::Assert(_)
-        | NodeKind::Approve { .. }
-        | NodeKind::Let { .. }
-        | NodeKind::Guard(_) => Vec::new(),
-    }
 }

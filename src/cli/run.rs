@@ -106,7 +106,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
         let outside = Outside::system();
         let connection = args.login.connect(&outside).await?;
         let planned = load::plan_live(&loaded, &parameters.given, &connection, &outside).await?;
-        load::refuse_unsupported(&planned.graph, &loaded, output)?;
+        load::refuse_unsupported(&planned.graph, &loaded)?;
         let own = own::find(&connection, args.drive.runs.open().path()).await?;
         own::refuse(&planned.graph, own.as_deref())?;
         let holder = Holder::this_process(outside.clock.now());

@@ -469,8 +469,11 @@ fn judge(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
     let in_header = headers.get(header::RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
     let after =
         in_header.or(details.retry_after_seconds).map(|after| Duration::from_secs(after).min(LONGEST_RETRY_AFTER));
+    let is_refused_by_webhook = message.contains("admission webhook") && message.contains("denied the request");
     let is_from_store = message.starts_with("etcdserver: ");
     match code.as_u16() {
+        // A webhook says no with the code of its choice: 429 too is its word, and not the server's that it is busy.
+        429 if is_refused_by_webhook => Answer::No(RequestError::Other(429, message)),
         429 => {
             let causes = details.causes.unwrap_or_default();
             match causes.into_iter().find(|cause| cause.reason == "DisruptionBudget") {
@@ -480,6 +483,8 @@ fn judge(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
         }
         // Permanent, whatever its code says: the eviction subresource's word for several budgets (eviction.go).
         500 if message.contains("more than one PodDisruptionBudget") => Answer::No(RequestError::Other(500, message)),
+        // The server is there, the webhook that it has to ask is not: whoever asks says so, and asks again.
+        500 if message.contains("failed calling webhook") => Answer::No(RequestError::Other(500, message)),
         501 | 505 => Answer::No(RequestError::Other(code.as_u16(), message)),
         number @ 500..=599 => Answer::Again(Again {
             why: format!("{number} {message}"),

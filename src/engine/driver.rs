@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::actions::ownership::KnownRuns;
-use crate::actions::{Args, Attempt, Note, Stop};
+use crate::actions::{Args, Attempt, Note, Stagger, Stop};
 use crate::catalog::value::Value;
 use crate::cluster::lock::{Fence, LockLost};
 use crate::cluster::{OwnPlace, RequestError, Requests};
@@ -20,7 +20,7 @@ use crate::journal::{JournalError, Record, Store};
 use crate::outside::Outside;
 use crate::plan::graph::{Code, Graph};
 
-use super::event::{Event, Failure, HaltReason, Id, Outcome, RunOutcome};
+use super::event::{Event, Failure, HaltReason, Id, Outcome, Progress, RunOutcome};
 use super::gate::LiveGate;
 use super::locate::{Located, locate};
 use super::next::Status;
@@ -135,6 +135,16 @@ pub fn fold(graph: Arc<Graph>, records: &[Record<Event>]) -> Result<RunState, Il
     Ok(state)
 }
 
+/// The evictions that a journal holds of pods that no budget covers: when, the workload's UID, the pod's.
+fn evicted(records: &[Record<Event>]) -> impl Iterator<Item = (i64, &str, &str)> {
+    records.iter().filter_map(|record| match &record.event {
+        Event::StepProgress { progress: Progress::Evicted { pod, workload: Some(workload) }, .. } => {
+            Some((record.at, workload.as_str(), pod.uid.as_str()))
+        }
+        _ => None,
+    })
+}
+
 /// What a task of the driver came to.
 pub(super) enum Finished {
     /// The pre-image of a step is known: its intent can be written.
@@ -178,6 +188,7 @@ pub(super) struct Driver<'o> {
     compiled: HashMap<String, Compiled>,
     pub(super) secrets: Arc<BTreeMap<String, String>>,
     pub(super) environment: Arc<Vec<(String, String)>>,
+    pub(super) stagger: Arc<Stagger>,
     held: BTreeSet<String>,
     /// Since when the server refuses to let us read what the run needs.
     pub(super) refused: Option<i64>,
@@ -198,6 +209,7 @@ impl<'o> Driver<'o> {
         let (notes, received) = mpsc::unbounded_channel();
         let secrets = Arc::new(std::mem::take(&mut run.secrets));
         let environment = Arc::new(std::mem::take(&mut run.environment));
+        let stagger = Arc::new(Stagger::resumed(evicted(&run.records), &run.facts));
         let source: Arc<dyn FactSource> = Arc::new(run.facts.clone());
         Ok(Self {
             run,
@@ -217,6 +229,7 @@ impl<'o> Driver<'o> {
             compiled: HashMap::new(),
             secrets,
             environment,
+            stagger,
             held: BTreeSet::new(),
             refused: None,
             beat: 0,

@@ -234,6 +234,9 @@ pub enum Progress {
     Evicted {
         /// The pod.
         pod: ObjectRef,
+        /// The UID of its workload, of a pod that no budget covers: as long as its replacement is not ready it is out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workload: Option<String>,
     },
     /// A command was started and is held until this is durable.
     Command {

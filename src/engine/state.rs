@@ -346,7 +346,7 @@ impl RunState {
     fn step_progress(&mut self, at: i64, id: &Id, progress: &Progress) -> Result<(), IllegalEvent> {
         let step = self.running(id)?;
         match progress {
-            Progress::Evicted { pod } => {
+            Progress::Evicted { pod, .. } => {
                 step.evicted.insert(pod.uid.clone());
             }
             Progress::Command { process } => step.process = Some(process.clone()),

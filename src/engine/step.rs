@@ -1,12 +1,13 @@
 //! Beginning steps: `when`, arguments, `done when`, the pre-image, the intent, and then the action.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::actions::{Args, Attempt, StepContext, Stop};
 use crate::catalog::value::Value;
-use crate::expr::EvalError;
+use crate::expr::{Closure, Compiled, EvalError, is_closure};
 use crate::plan::graph::{Action, Code, NodeKind};
 
 use super::driver::{DriveError, Driver, Finished};
@@ -110,7 +111,7 @@ impl Driver<'_> {
         let captured = self.state.steps.get(id).and_then(|step| step.pre_image.clone());
         let deadline = self.now() + timeout_of(&args);
         let (_, receiver) = watch::channel(deadline);
-        let context = self.context(id, receiver);
+        let context = self.context(id, receiver, BTreeMap::new());
         let (name, step) = (action.name.clone(), id.clone());
         self.tasks.spawn(async move {
             let pre_image = match captured {
@@ -152,7 +153,11 @@ impl Driver<'_> {
         let NodeKind::Action(action) = &located.node.kind else { return Ok(()) };
         let (args, pre_image) = (step.args.clone(), step.pre_image.clone());
         let (deadline, receiver) = watch::channel(step.deadline.unwrap_or(i64::MAX));
-        let context = self.context(id, receiver);
+        let closures = match self.closures(&located, action) {
+            Ok(closures) => closures,
+            Err(what) => return self.concluded(id, Attempt::Refused(Failure::new("E599", what))).await,
+        };
+        let context = self.context(id, receiver, closures);
         if let Some(condition) = &action.done_when {
             let gate = LiveGate::new(Purpose::Effect, condition.text.clone(), None);
             if let Ok(gate) = self.bind(&located, gate, condition) {
@@ -220,7 +225,7 @@ impl Driver<'_> {
 
     fn arguments(&mut self, located: &Located<'_>, action: &Action) -> Result<Args, Failure> {
         let mut args = Args::new();
-        for (name, code) in &action.args {
+        for (name, code) in action.args.iter().filter(|(_, code)| !is_closure(code)) {
             match self.evaluate(located, code) {
                 Ok(value) => {
                     args.insert(name.clone(), value);
@@ -233,7 +238,18 @@ impl Driver<'_> {
         Ok(args)
     }
 
-    fn context(&self, id: &Id, deadline: watch::Receiver<i64>) -> StepContext {
+    /// The arguments that the action calls by itself.
+    fn closures(&self, located: &Located<'_>, action: &Action) -> Result<BTreeMap<String, Closure>, String> {
+        let closures = action.args.iter().filter(|(_, code)| is_closure(code));
+        closures
+            .map(|(name, code)| {
+                let bind = |compiled: &Compiled| self.state.bindings(located, compiled.slots());
+                Ok((name.clone(), Closure::load(code, bind)?))
+            })
+            .collect()
+    }
+
+    fn context(&self, id: &Id, deadline: watch::Receiver<i64>, closures: BTreeMap<String, Closure>) -> StepContext {
         let step = self.state.steps.get(id);
         StepContext {
             requests: self.run.requests.clone(),
@@ -250,6 +266,8 @@ impl Driver<'_> {
             notes: self.notes.clone(),
             secrets: self.secrets.clone(),
             environment: self.environment.clone(),
+            closures: Arc::new(closures),
+            stagger: self.stagger.clone(),
             process: step.filter(|step| step.status == StepStatus::Running).and_then(|step| step.process.clone()),
         }
     }

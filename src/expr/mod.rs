@@ -4,10 +4,12 @@
 //! - [`lower`]: ir → [`Code`](crate::plan::graph::Code), a text of host calls that the journal can keep
 //! - [`load`]: that text → [`Compiled`], the one door by which a journalled expression comes back
 //! - [`Compiled::evaluate`]: a value, or why it is unknown, and what was read
+//! - [`Closure`]: an argument that its action calls
 //!
 //! Invariants: nothing here does I/O or asks the time; every operator of the language is a function of ours, chosen over
 //! Rhai's own because those are silently false across types; an unknown read ends the evaluation at once.
 
+mod closure;
 pub mod evaluate;
 pub mod ir;
 pub mod lower;
@@ -15,5 +17,6 @@ mod operators;
 #[cfg(test)]
 mod tests;
 
+pub use closure::{Closure, is_closure};
 pub use evaluate::{Bindings, Compiled, EvalError, FactSource, Memo, facts_in, load, reads_field, secret_marker};
 pub use operators::total_order;

@@ -125,6 +125,11 @@ impl SharedFacts {
         self.read(|facts| facts.known(object.kind).is_ok() && !facts.is_there(object))
     }
 
+    /// Why one of these kinds is unknown: its watch is silent, or the server does not let us read it.
+    pub fn unknown(&self, kinds: &[Kind]) -> Option<String> {
+        self.read(|facts| kinds.iter().find_map(|kind| facts.known(*kind).err()).map(|unknown| unknown.why))
+    }
+
     /// The budgets that cover a pod on a node that is meant to run, as `namespace/name`.
     pub fn budgets_on_node(&self, node: &str) -> BTreeSet<String> {
         self.read(|facts| {

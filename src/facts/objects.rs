@@ -245,6 +245,8 @@ pub struct Volume {
     pub empty_dir: Option<serde_json::Value>,
     /// Set for a claim.
     pub persistent_volume_claim: Option<ClaimSource>,
+    /// Set for a claim that lives as long as the pod.
+    pub ephemeral: Option<serde_json::Value>,
 }
 
 /// `persistentVolumeClaim` of a volume
@@ -354,7 +356,7 @@ pub struct ControllerSpec {
 }
 
 /// `status` of a controller
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ControllerStatus {
     /// How many nodes a DaemonSet is to be on.
@@ -365,6 +367,9 @@ pub struct ControllerStatus {
     pub replicas: i64,
     /// How many of them are of the newest template.
     pub updated_replicas: i64,
+    /// `ReplicaFailure` among them.
+    #[serde(deserialize_with = "or_default")]
+    pub conditions: Vec<Condition>,
 }
 
 /// A label selector.

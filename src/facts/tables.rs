@@ -670,6 +670,11 @@ impl Facts {
         deployment_of(set).map(|owner| owner.uid.as_str())
     }
 
+    /// The controller of that UID: a workload, or the ReplicaSet of a Deployment.
+    pub fn controller(&self, uid: &str) -> Option<&Arc<Controller>> {
+        self.controllers.values().find_map(|table| table.get(uid))
+    }
+
     /// The controller of that UID that is a workload: no ReplicaSet of a Deployment.
     pub(super) fn workload(&self, uid: &str) -> Option<(Resource, &Arc<Controller>)> {
         let found = self.controllers.iter().find_map(|(resource, table)| Some((*resource, table.get(uid)?)));

@@ -329,8 +329,6 @@ fn what_this_version_leaves_out_is_listed() {
         "1 the guard `halt when`",
         "2 `approve`",
         "3 `defer blocked after`",
-        "4 `jobs: \"finish\"` of `drain`",
-        "4 `order: |p| p.priority` of `drain`",
         "5 `undo { … }`",
         "6 the function `window`",
     ];

@@ -2,11 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::actions::{self, ParamDecl, ParamType};
+use crate::catalog::actions;
 use crate::catalog::functions::FUNCTIONS;
-use crate::catalog::types::Type;
-use crate::catalog::value::Value;
-use crate::expr::lower::literal;
 
 use super::graph::{Action, Block, Code, Gate, Graph, Group, Node, NodeKind, OnFailure, Place, Rollout, Size};
 
@@ -70,15 +67,8 @@ impl Found {
     }
 
     fn action(&mut self, action: &Action, place: &Place) {
-        if let Some(decl) = actions::action(&action.name) {
-            if decl.later {
-                self.tell(place, format!("the action `{}`", decl.name));
-            }
-            for (name, code) in &action.args {
-                if decl.param(name).is_some_and(|param| param.later && !is_default(param, code)) {
-                    self.tell(place, format!("`{name}: {}` of `{}`", code.text, decl.name));
-                }
-            }
+        if let Some(decl) = actions::action(&action.name).filter(|decl| decl.later) {
+            self.tell(place, format!("the action `{}`", decl.name));
         }
         self.codes(action.args.iter().map(|(_, code)| code), place);
         self.codes([&action.when, &action.done_when].into_iter().flatten(), place);
@@ -136,17 +126,6 @@ impl Found {
                 self.tell(place, format!("the function `{}`", function.name));
             }
         }
-    }
-}
-
-/// Whether an argument says what is so where nothing is said. Parameters that are left to later take texts and closures.
-fn is_default(param: &ParamDecl, code: &Code) -> bool {
-    let text = param.default.unwrap_or_default().trim_matches('"');
-    match param.ty {
-        ParamType::Choice(_) | ParamType::ChoiceOrClosure(_) | ParamType::Value(_) => {
-            code.code == literal(&Value::string(text), Type::String).code
-        }
-        ParamType::Closure | ParamType::Command => false,
     }
 }
 

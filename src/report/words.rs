@@ -110,7 +110,7 @@ pub(super) fn line(event: &Event, state: &RunState) -> Option<String> {
 
 fn progress_line(step: &Id, progress: &Progress) -> Option<String> {
     match progress {
-        Progress::Evicted { pod } => Some(format!("{step}  evicted {pod}")),
+        Progress::Evicted { pod, .. } => Some(format!("{step}  evicted {pod}")),
         Progress::Command { .. } | Progress::HoldStarted => None,
         Progress::HoldBroken => Some(format!("{step}  the condition no longer holds, its time begins anew")),
         Progress::AttemptFailed { failure, .. } => Some(format!("{step}  attempt failed: {}", failure.message)),

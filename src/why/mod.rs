@@ -9,11 +9,21 @@
 //! | W105 | a replacement has no node: the scheduler's words |
 //! | W106 | a replacement does not start: its image, a crash, its configuration |
 //! | W107 | a budget was changed, and its status is not of that change yet |
+//! | W108 | no budget covers a workload, and as many of it are out as may be |
+//! | W109 | an admission webhook refuses an eviction, or does not answer |
+//! | W110 | a pod waits for its turn by `order` |
+//! | W111 | a pod of a Job is awaited |
+//! | W112 | volumes are still attached to a node whose pods are gone |
+//! | W113 | a replacement cannot be created: a quota, a webhook |
+//! | W114 | what decides on evictions is not known |
 
 mod budget;
 mod pod;
 #[cfg(test)]
 mod tests;
+mod waits;
+
+use std::collections::BTreeSet;
 
 use crate::catalog::value::format_duration;
 use crate::facts::Facts;
@@ -21,6 +31,7 @@ use crate::facts::objects::{Budget, Pod};
 
 pub use budget::{Covered, allows_none_now, never_allows, several};
 pub use pod::{not_ready, shown_name, standing, terminating};
+pub use waits::{attached, ends_by_itself, no_turn, not_created, not_its_turn, staggered, unknown, webhook};
 
 /// How many names or pods a line shows before it counts the rest.
 const SHOWN: usize = 3;
@@ -62,14 +73,18 @@ impl Reason {
     }
 }
 
-/// Why a budget holds the pods `who` back: first the budget itself, then those of its pods that cannot become ready.
+/// Why a budget holds the pods `who` back: first the budget itself, then those of its pods that cannot become ready or
+/// cannot be created.
 pub fn held_by(facts: &Facts, budget: &Budget, who: Vec<String>, now: i64) -> Vec<Reason> {
     let pods = facts.pods_of_budget(budget);
     let reason = match covered(facts, budget).and_then(|covered| never_allows(budget, &covered)) {
         Some(never) => Reason { who, ..never },
         None => allows_none_now(budget, &pods, who, now),
     };
-    std::iter::once(reason).chain(pods.iter().filter_map(|pod| not_ready(pod))).collect()
+    let controllers: BTreeSet<&str> =
+        pods.iter().filter_map(|pod| pod.metadata.controller()).map(|controller| controller.uid.as_str()).collect();
+    let missing = controllers.into_iter().filter_map(|uid| not_created(facts.controller(uid)?));
+    std::iter::once(reason).chain(pods.iter().filter_map(|pod| not_ready(pod))).chain(missing).collect()
 }
 
 /// Whom a budget covers, as the disruption controller counts (disruption.go `getExpectedScale`). `None` where that is

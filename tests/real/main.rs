@@ -6,7 +6,9 @@
 #![allow(unreachable_pub, reason = "in a program, `pub` marks what a module offers to the others")]
 #![allow(clippy::disallowed_methods, reason = "real processes run on the real clock")]
 
+mod scenario_availability;
 mod scenario_away;
+mod scenario_drains;
 mod scenario_faults;
 mod scenario_lock;
 mod scenario_ownership;
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
         scenario_upgrade::trials(&bed),
         scenario_faults::trials(&bed),
         scenario_ownership::trials(&bed),
+        scenario_drains::trials(&bed),
+        scenario_availability::trials(&bed),
         scenario_lock::trials(&bed),
     ]
     .into_iter()

@@ -18,6 +18,10 @@ const NAMESPACE_GOES: &str = "because it is being terminated";
 const BUDGET_FORBIDS: &str = "poddisruptionbudget";
 /// In the message of a 500 that no further try can mend (eviction.go).
 const SEVERAL: &str = "more than one PodDisruptionBudget";
+/// In the message of a webhook that says no (apiserver's plugin/webhook/errors), whatever its code.
+const WEBHOOK_DENIES: &str = "denied the request";
+/// In the message of a 500: the server cannot ask a webhook that has to be asked.
+const WEBHOOK_AWAY: &str = "failed calling webhook";
 
 /// Posts the eviction of a pod, bound to its UID, and says what came of it.
 pub(super) async fn evict(pod: &Pod, grace: Option<i64>, context: &StepContext) -> Read<Answer> {
@@ -29,9 +33,25 @@ pub(super) async fn evict(pod: &Pod, grace: Option<i64>, context: &StepContext) 
         RequestError::Other(_, why) | RequestError::Lost(why) if why.contains(SEVERAL) => Err(several(pod, &why)),
         RequestError::Conflict(_) | RequestError::Lost(_) => looked(pod, context).await,
         RequestError::Forbidden(why) if why.contains(NAMESPACE_GOES) => Ok(Answer::Leaves),
+        error if let Some(said) = said_by_webhook(&error) => Ok(Answer::Barred(said)),
         RequestError::Forbidden(why) if why.contains(BUDGET_FORBIDS) => Ok(Answer::Held),
         error => Err(by_server(error, "create", "pods/eviction")),
     }
+}
+
+/// What a webhook said, or what the server says of one that it cannot reach.
+fn said_by_webhook(error: &RequestError) -> Option<String> {
+    let said = match error {
+        RequestError::Forbidden(why) | RequestError::Invalid(why) | RequestError::Other(_, why) => why,
+        RequestError::Unauthorized(_)
+        | RequestError::NotFound(_)
+        | RequestError::Conflict(_)
+        | RequestError::Expired(_)
+        | RequestError::Budget(_)
+        | RequestError::Lost(_)
+        | RequestError::Fenced(_) => return None,
+    };
+    (said.contains(WEBHOOK_DENIES) || said.contains(WEBHOOK_AWAY)).then(|| said.clone())
 }
 
 /// What a look at the pod says of an eviction whose answer does not.

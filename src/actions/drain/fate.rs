@@ -1,6 +1,6 @@
 //! Which pods of a node go, which stay, and which stand in the way of the whole drain.
 
-use super::options::{Loss, Options};
+use super::options::{Jobs, Loss, Options};
 use crate::facts::objects::{Pod, Toleration};
 
 /// Set on the copy that the API server has of a static pod: deleting it does nothing on the node.
@@ -9,10 +9,12 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 const CORDON_TAINT: (&str, &str) = ("node.kubernetes.io/unschedulable", "NoSchedule");
 
 /// What a drain does about a pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It is evicted, unless it is going already, and awaited.
     Goes,
+    /// It is not evicted: it ends by itself, and is awaited.
+    Ends,
     /// It is not looked at any more.
     Stays,
     /// Nothing is evicted while it is there.
@@ -20,28 +22,37 @@ pub(super) enum Fate {
 }
 
 /// Why a pod stands in the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Obstacle {
     /// What is in its emptyDir would be lost.
     EmptyDir,
     /// Nothing would start it again.
     Orphan,
+    /// A closure has no answer for it.
+    Unknown {
+        /// The argument.
+        name: &'static str,
+        /// Why there is none.
+        why: String,
+    },
 }
 
 impl Obstacle {
     /// What is the matter, following the pod's name.
-    pub(super) fn why(self) -> &'static str {
+    pub(super) fn why(&self) -> String {
         match self {
-            Self::EmptyDir => "has an emptyDir, whose content would be lost",
-            Self::Orphan => "has no controller: nothing would start it again",
+            Self::EmptyDir => "has an emptyDir, whose content would be lost".to_owned(),
+            Self::Orphan => "has no controller: nothing would start it again".to_owned(),
+            Self::Unknown { name, why } => format!("is not decided by `{name}`: {why}"),
         }
     }
 
-    /// The argument that accepts it.
-    pub(super) fn accepted_by(self) -> &'static str {
+    /// The argument that accepts it; `None` for what no argument does.
+    pub(super) fn accepted_by(&self) -> Option<&'static str> {
         match self {
-            Self::EmptyDir => "`emptydir: \"delete\"`",
-            Self::Orphan => "`orphans: \"delete\"`",
+            Self::EmptyDir => Some("`emptydir: \"delete\"`"),
+            Self::Orphan => Some("`orphans: \"delete\"`"),
+            Self::Unknown { .. } => None,
         }
     }
 }
@@ -56,9 +67,12 @@ pub(super) fn fate(pod: &Pod, has_daemon_set: bool, options: &Options) -> Fate {
         return Fate::Stays;
     }
     let is_orphan = controller.is_none() || is_daemon;
+    let is_awaited = options.jobs == Jobs::Awaited && controller.is_some_and(|controller| controller.kind == "Job");
     let has_emptydir = pod.spec.volumes.iter().any(|volume| volume.empty_dir.is_some());
     if pod.metadata.is_terminating() {
         Fate::Goes
+    } else if is_awaited {
+        Fate::Ends
     } else if is_orphan && options.orphans == Loss::Refused {
         Fate::Refused(Obstacle::Orphan)
     } else if has_emptydir && options.emptydir == Loss::Refused {

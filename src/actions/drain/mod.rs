@@ -7,18 +7,22 @@
 //! | file | does |
 //! |---|---|
 //! | `options` | arguments |
+//! | `asked` | the closures among them |
 //! | `fate` | which pods go, stay, or stand in the way |
+//! | `stagger` | how many of a workload without a budget are out at a time |
 //! | `ledger` | how many evictions a budget has left for us |
 //! | `state` | what was done about each pod, and what is next |
 //! | `run` | the loop around it |
 //! | `evict` | one eviction on the wire |
 //! | `told` | what people read: waiting lines, failures, the note |
 
+mod asked;
 mod evict;
 mod fate;
 mod ledger;
 mod options;
 mod run;
+mod stagger;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -30,6 +34,8 @@ use super::failure::{late, out_of_reach};
 use super::own::check_own_node;
 use options::Options;
 use run::Running;
+
+pub use stagger::Stagger;
 
 /// Evicts the pods of a node and waits until they are gone. When it is asked to stop it posts no further eviction; when
 /// its time is over nothing is forced.

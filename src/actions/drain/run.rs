@@ -9,9 +9,11 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use serde::Deserialize;
 
+use super::asked;
 use super::evict::evict;
-use super::fate::{Fate, Obstacle, fate};
-use super::options::Options;
+use super::fate::{Fate, Obstacle};
+use super::options::{Options, Unbudgeted};
+use super::stagger::Crew;
 use super::state::{Answer, Drain, LATE_ARRIVALS, Shown, Stage};
 use super::told;
 use crate::actions::args::Read;
@@ -24,13 +26,20 @@ use crate::catalog::value::ObjectRef;
 use crate::engine::event::Progress;
 use crate::facts::Facts;
 use crate::facts::objects::Pod;
+use crate::why::{self, Reason};
 
 /// How long a drain that ends early waits for the answers of evictions that are on their way.
 const SETTLES: Duration = Duration::from_secs(5);
 /// What it waits for is said again after so many milliseconds at the earliest.
 const SAY_EVERY: i64 = 1_000;
+/// For how many milliseconds a budget that had allowed evictions has to look as if it never could, until the drain fails:
+/// between a pod and its replacement a budget covers one workload less.
+const NEVER_FOR: i64 = 2_000;
 /// How long it sleeps at most, in milliseconds; waking costs no request.
 const SLEEPS: i64 = 30_000;
+
+/// What has to be known for an eviction.
+const DECIDE: [Kind; 4] = [Kind::Node, Kind::Pod, Kind::Workload, Kind::Budget];
 
 /// A list of pods as the server has them.
 #[derive(Deserialize)]
@@ -53,6 +62,13 @@ pub(super) struct Running<'a> {
     said: Vec<String>,
     counted: (usize, usize),
     say_at: i64,
+    /// Why nothing is posted at all: what decides on it is not known.
+    blind: Option<String>,
+    /// Workloads of the evictions on their way that are staggered, by the pod's UID.
+    admitted: BTreeMap<String, String>,
+    /// Since when a budget looks as if it never allowed an eviction, and when that is looked at again.
+    never_since: Option<i64>,
+    check_at: i64,
 }
 
 impl<'a> Running<'a> {
@@ -75,6 +91,10 @@ impl<'a> Running<'a> {
             said: Vec::new(),
             counted: (0, 0),
             say_at: 0,
+            blind: None,
+            admitted: BTreeMap::new(),
+            never_since: None,
+            check_at: 0,
         };
         let obstacles = running.list().await?;
         if !obstacles.is_empty() {
@@ -90,18 +110,40 @@ impl<'a> Running<'a> {
         let waits = |stage| matches!(stage, Stage::Waits(_));
         let mut several = self.drain.left().filter(|tracked| waits(tracked.stage)).filter_map(|tracked| {
             let budgets = tracked.several()?;
-            Some(crate::why::several(&crate::why::pod_name(&tracked.pod), budgets))
+            Some(why::several(&why::pod_name(&tracked.pod), budgets))
         });
         if let Some(reason) = several.next() {
-            return Err(told::cannot_end(self.node, &reason));
+            return Err(told::cannot_end(self.node, &reason, 0));
         }
-        let never = self.context.facts.read(|facts| {
+        self.never().map_or(Ok(()), |reason| Err(told::cannot_end(self.node, &reason, 0)))
+    }
+
+    /// A budget that holds pods and can never let them go.
+    fn never(&self) -> Option<Reason> {
+        self.context.facts.read(|facts| {
             self.drain.held().into_iter().find_map(|(budget, who)| {
-                let never = crate::why::never_allows(&budget, &crate::why::covered(facts, &budget)?)?;
-                Some(crate::why::Reason { who, ..never })
+                let never = why::never_allows(&budget, &why::covered(facts, &budget)?)?;
+                Some(Reason { who, ..never })
             })
-        });
-        never.map_or(Ok(()), |reason| Err(told::cannot_end(self.node, &reason)))
+        })
+    }
+
+    /// Ends a drain that a budget can let end no more.
+    fn look_at_budgets(&mut self) -> Read<()> {
+        let now = self.context.now();
+        if now < self.check_at || self.blind.is_some() {
+            return Ok(());
+        }
+        self.check_at = now + SAY_EVERY;
+        let Some(reason) = self.never() else {
+            self.never_since = None;
+            return Ok(());
+        };
+        let since = *self.never_since.get_or_insert(now);
+        if now - since < NEVER_FOR {
+            return Ok(());
+        }
+        Err(told::cannot_end(self.node, &reason, self.drain.evicted))
     }
 
     /// Until the last pod is gone. Dropped, nothing is lost but answers that are on their way.
@@ -118,6 +160,7 @@ impl<'a> Running<'a> {
         loop {
             changed.borrow_and_update();
             self.look()?;
+            self.look_at_budgets()?;
             self.post();
             if self.is_time_for_the_last_list() {
                 let obstacles = self.list().await?;
@@ -154,8 +197,16 @@ impl<'a> Running<'a> {
     /// The attempt whose time is over: the reason of each pod that is left.
     pub(super) fn late(&self, args: &Args) -> Attempt {
         let now = self.context.now();
-        let reasons = self.context.facts.read(|facts| told::reasons(&self.drain, facts, now));
+        let reasons = self.reasons();
         told::late(self.node, &timeout(args), &self.drain, &reasons, now)
+    }
+
+    /// Why it is not over.
+    fn reasons(&self) -> Vec<Reason> {
+        let now = self.context.now();
+        let reasons = self.context.facts.read(|facts| told::reasons(&self.drain, facts, now));
+        let blind = self.blind.as_deref().map(why::unknown);
+        blind.into_iter().chain(reasons).chain(self.attached()).collect()
     }
 
     /// Lists the node's pods from the server, and comes back once the facts are not older than that.
@@ -167,18 +218,16 @@ impl<'a> Running<'a> {
         if let Some(newest) = newest {
             self.context.facts.until_seen(Kind::Pod, &newest.to_string()).await;
         }
-        let judged = |facts: &Facts| -> Vec<(Arc<Pod>, Fate)> {
-            let own = self.context.own.as_deref().map(|own| own.pod_uid.as_str()).filter(|uid| !uid.is_empty());
-            let judge = |pod: Pod| {
-                let fate = match own {
-                    Some(uid) if pod.metadata.uid == uid => Fate::Stays,
-                    _ => fate(&pod, has_daemon_set(facts, &pod), self.options),
-                };
-                (Arc::new(pod), fate)
+        let own = self.context.own.as_deref().map(|own| own.pod_uid.as_str()).filter(|uid| !uid.is_empty());
+        let judge = |pod: Pod| {
+            let has_daemon_set = self.context.facts.read(|facts| has_daemon_set(facts, &pod));
+            let fate = match own {
+                Some(uid) if pod.metadata.uid == uid => Fate::Stays,
+                _ => asked::judged(&pod, has_daemon_set, self.options, self.context),
             };
-            list.items.into_iter().map(judge).collect()
+            (Arc::new(pod), fate)
         };
-        let listed = self.context.facts.read(judged);
+        let listed = list.items.into_iter().map(judge).collect();
         Ok(self.drain.listed(listed))
     }
 
@@ -211,15 +260,28 @@ impl<'a> Running<'a> {
             shown.collect::<BTreeMap<_, _>>()
         });
         self.drain.look(&shown, now, &self.chance);
+        // Nothing is decided on old news.
+        self.blind = facts.unknown(&DECIDE);
+        self.drain.order(|pod| asked::key(pod, self.context));
         Ok(())
     }
 
     fn post(&mut self) {
-        if self.context.is_stopped() {
+        if self.context.is_stopped() || self.blind.is_some() {
             return;
         }
-        let (context, grace) = (self.context, self.options.grace);
-        for pod in self.drain.next(context.now(), &self.chance) {
+        let (context, grace, now) = (self.context, self.options.grace, self.context.now());
+        let is_staggered = self.options.unbudgeted == Unbudgeted::Staggered;
+        let admitted = &mut self.admitted;
+        let admit = |pod: &Pod| {
+            let crew = if is_staggered { context.facts.read(|facts| Crew::of(pod, facts)) } else { None };
+            let Some(crew) = crew else { return Ok(()) };
+            let stagger = context.stagger.admit(&crew, &pod.metadata.uid, now);
+            stagger.map_err(|out| why::staggered(pod, out, crew.most_out()))?;
+            admitted.insert(pod.metadata.uid.clone(), crew.uid);
+            Ok(())
+        };
+        for pod in self.drain.next(now, &self.chance, admit) {
             self.posts.push(Box::pin(async move {
                 let answer = evict(&pod, grace, context).await;
                 (pod, answer)
@@ -228,22 +290,39 @@ impl<'a> Running<'a> {
     }
 
     fn answered(&mut self, pod: &Pod, answer: Read<Answer>) -> Read<()> {
+        let workload = self.admitted.remove(&pod.metadata.uid);
+        let accepted = matches!(answer, Ok(Answer::Accepted));
+        if let Some(workload) = workload.as_ref().filter(|_| !accepted) {
+            self.context.stagger.give_back(workload, &pod.metadata.uid);
+        }
         let answer = answer?;
-        if answer == Answer::Accepted {
-            let progress = Progress::Evicted { pod: reference(pod) };
+        if accepted {
+            let progress = Progress::Evicted { pod: reference(pod), workload };
             self.context.note(Note::Progress(self.context.step.clone(), progress));
         }
         self.drain.answered(&pod.metadata.uid, &answer, self.context.now(), &self.chance);
         Ok(())
     }
 
+    /// What keeps the node though its pods are gone: volumes. Not while a pod that is left uses a claim: they may be its.
+    fn attached(&self) -> Option<Reason> {
+        if !self.drain.is_empty() {
+            return None;
+        }
+        self.context.facts.read(|facts| {
+            let claims = |pod: &Arc<Pod>| !pod.is_finished() && uses_claim(pod);
+            let node = facts.node(&self.node.name).filter(|node| node.metadata.uid == self.node.uid)?;
+            why::attached(node).filter(|_| !facts.pods_on(&self.node.name).iter().any(claims))
+        })
+    }
+
     fn is_time_for_the_last_list(&self) -> bool {
         self.last_list_at().is_some_and(|at| self.context.now() >= at)
     }
 
-    /// When a list can be the last; `None` while pods are left, or the watch has not shown the cordon.
+    /// When a list can be the last; `None` while pods or volumes are left, or the watch has not shown the cordon.
     fn last_list_at(&self) -> Option<i64> {
-        let seen = self.cordon_seen.filter(|_| self.drain.is_empty())?;
+        let seen = self.cordon_seen.filter(|_| self.drain.is_empty() && self.attached().is_none())?;
         Some(seen.max(self.listed) + LATE_ARRIVALS)
     }
 
@@ -260,8 +339,10 @@ impl<'a> Running<'a> {
         }
         self.say_at = now + SAY_EVERY;
         let lines = match self.cordon_seen {
-            None if self.drain.is_empty() => vec!["the watch does not show the cordon yet".to_owned()],
-            _ => self.context.facts.read(|facts| told::waiting(&told::reasons(&self.drain, facts, now), now)),
+            None if self.drain.is_empty() && self.blind.is_none() => {
+                vec!["the watch does not show the cordon yet".to_owned()]
+            }
+            _ => told::waiting(&self.reasons(), now),
         };
         if lines != self.said {
             self.said.clone_from(&lines);
@@ -273,7 +354,9 @@ impl<'a> Running<'a> {
     fn pause(&self) -> i64 {
         let now = self.context.now();
         let say = Some(self.say_at).filter(|at| *at > now);
-        [self.drain.wakes_at(), self.last_list_at(), say]
+        let check = self.never_since.map(|_| self.check_at);
+        let blind = self.blind.as_ref().map(|_| now + SAY_EVERY);
+        [self.drain.wakes_at(now), self.last_list_at(), say, check, blind]
             .into_iter()
             .flatten()
             .fold(SLEEPS, |pause, at| pause.min(at - now))
@@ -287,8 +370,13 @@ fn has_daemon_set(facts: &Facts, pod: &Pod) -> bool {
     controller.is_none_or(|controller| facts.has_controller(&controller.kind, &controller.uid) != Some(false))
 }
 
+/// Whether one of the pod's volumes is a claim, which is attached to its node.
+fn uses_claim(pod: &Pod) -> bool {
+    pod.spec.volumes.iter().any(|volume| volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some())
+}
+
 /// The pod as events name it.
-fn reference(pod: &Pod) -> ObjectRef {
+pub(super) fn reference(pod: &Pod) -> ObjectRef {
     let meta = &pod.metadata;
     ObjectRef { kind: Kind::Pod, namespace: meta.namespace.clone(), name: meta.name.clone(), uid: meta.uid.clone() }
 }

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use super::fate::{Fate, Obstacle, tolerates_cordon};
 use super::ledger::{Ledger, draws, fallback};
 use crate::actions::chance::Chance;
+use crate::catalog::value::Value;
+use crate::expr::total_order;
 use crate::facts::objects::{Budget, Pod};
-use crate::why::pod_name;
+use crate::why::{self, Reason, pod_name};
 
 /// How long after the watch showed the cordon a list of the node's pods can be the last: until then the scheduler may
 /// still bind a pod that it chose the node for before.
 pub(super) const LATE_ARRIVALS: i64 = 1_000;
 /// After how many milliseconds an eviction whose answer was lost, or that ran into another change, is posted again.
 const AGAIN: (u32, u32) = (1_000, 3_000);
+/// After how many milliseconds a pod that others hold back is looked at again, though no fact changed.
+const LOOKS: i64 = 1_000;
 
 /// Where a pod stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +42,18 @@ pub(super) struct Tracked {
     budgets: Vec<Arc<Budget>>,
     /// The key in the ledgers that its eviction on its way is counted under.
     counted: Option<String>,
+    /// Whether it is not evicted, but ends by itself.
+    pub(super) ends: bool,
+    /// Its key by `order`, or why it is not known; `None` where nothing is ordered.
+    pub(super) key: Option<Result<Value, String>>,
+    /// Why it is not posted, where no budget holds it.
+    pub(super) waits: Option<Reason>,
 }
 
 impl Tracked {
     fn new(pod: Arc<Pod>) -> Self {
         let stage = if pod.metadata.is_terminating() { Stage::Goes } else { Stage::Waits(0) };
-        Self { pod, stage, budgets: Vec::new(), counted: None }
+        Self { pod, stage, budgets: Vec::new(), counted: None, ends: false, key: None, waits: None }
     }
 
     fn uid(&self) -> &str {
@@ -53,19 +63,28 @@ impl Tracked {
     /// The one budget that its eviction takes from.
     fn drawn(&self) -> Option<&Arc<Budget>> {
         match self.budgets.as_slice() {
-            [budget] if draws(&self.pod, budget) => Some(budget),
+            [budget] if !self.ends && draws(&self.pod, budget) => Some(budget),
             _ => None,
         }
     }
 
     /// Whether a budget decides when it goes.
     pub(super) fn is_held(&self) -> bool {
-        self.drawn().is_some()
+        self.waits.is_none() && self.drawn().is_some()
+    }
+
+    /// Why it is not its turn; `first` is the key of those whose turn it is.
+    fn out_of_turn(&self, first: Option<&Value>) -> Option<Reason> {
+        match (self.key.as_ref()?, first?) {
+            (Ok(key), first) if total_order(key, first).is_gt() => Some(why::not_its_turn(&self.pod)),
+            (Ok(_), _) => None,
+            (Err(unknown), _) => Some(why::no_turn(&self.pod, unknown)),
+        }
     }
 
     /// The budgets that keep it from ever being evicted, because they are several.
     pub(super) fn several(&self) -> Option<&[Arc<Budget>]> {
-        (self.budgets.len() > 1 && self.pod.status.phase != "Pending").then_some(self.budgets.as_slice())
+        (!self.ends && self.budgets.len() > 1 && self.pod.status.phase != "Pending").then_some(self.budgets.as_slice())
     }
 }
 
@@ -91,6 +110,8 @@ pub(super) enum Answer {
     Leaves,
     /// It cannot be told, and the pod is there: again.
     Again,
+    /// A webhook said no, or could not be asked: again after a while.
+    Barred(String),
 }
 
 /// One drain.
@@ -115,15 +136,16 @@ impl Drain {
         for (pod, fate) in listed {
             let known = self.pods.iter_mut().find(|tracked| tracked.uid() == pod.metadata.uid);
             match (known, fate) {
-                (Some(tracked), Fate::Goes | Fate::Refused(_)) if tracked.stage == Stage::Gone => {
+                (Some(tracked), Fate::Goes | Fate::Ends | Fate::Refused(_)) if tracked.stage == Stage::Gone => {
                     tracked.stage = Stage::Goes
                 }
                 (Some(_), _) | (None, Fate::Stays) => {}
-                (None, Fate::Goes | Fate::Refused(_)) if has_returned(&self.may_return, &pod) => {
+                (None, Fate::Goes | Fate::Ends | Fate::Refused(_)) if has_returned(&self.may_return, &pod) => {
                     self.returned.insert(pod_name(&pod));
                 }
                 (None, Fate::Refused(obstacle)) => obstacles.push((pod_name(&pod), obstacle)),
                 (None, Fate::Goes) => self.pods.push(Tracked::new(pod)),
+                (None, Fate::Ends) => self.pods.push(Tracked { ends: true, ..Tracked::new(pod) }),
             }
         }
         self.pods.sort_by_cached_key(|tracked| pod_name(&tracked.pod));
@@ -157,19 +179,51 @@ impl Drain {
         }
     }
 
-    /// The pods to evict now, which count as posted from here on.
-    pub(super) fn next(&mut self, now: i64, chance: &Chance) -> Vec<Arc<Pod>> {
+    /// Takes the keys by `order` of the pods that are left. Only pods of the first key go; once they are gone, the next.
+    pub(super) fn order(&mut self, mut key: impl FnMut(&Pod) -> Option<Result<Value, String>>) {
+        for tracked in self.pods.iter_mut().filter(|tracked| tracked.stage != Stage::Gone) {
+            // One that goes keeps the key that it had: what it reads may be gone before it is.
+            if tracked.key.is_none() || matches!(tracked.stage, Stage::Waits(_)) {
+                tracked.key = key(&tracked.pod);
+            }
+        }
+    }
+
+    /// The first key of the pods that are left and do not end by themselves.
+    fn first_key(&self) -> Option<Value> {
+        let keys =
+            self.left().filter(|tracked| !tracked.ends).filter_map(|tracked| tracked.key.as_ref()?.as_ref().ok());
+        keys.min_by(|a, b| total_order(a, b)).cloned()
+    }
+
+    /// The pods to evict now, which count as posted from here on. `admit` is asked last, and says why one has to wait.
+    pub(super) fn next(
+        &mut self,
+        now: i64,
+        chance: &Chance,
+        mut admit: impl FnMut(&Pod) -> Result<(), Reason>,
+    ) -> Vec<Arc<Pod>> {
+        let first = self.first_key();
         let mut posts = Vec::new();
         for tracked in &mut self.pods {
             let Stage::Waits(until) = tracked.stage else { continue };
-            if now < until {
+            if now < until || tracked.ends {
+                continue;
+            }
+            tracked.waits = tracked.out_of_turn(first.as_ref());
+            if tracked.waits.is_some() {
                 continue;
             }
             let counted = tracked.drawn().map(|budget| key(budget));
+            let ledger = counted.as_ref().and_then(|key| self.ledgers.get(key));
+            if ledger.is_some_and(|ledger| !ledger.has_credit(now)) {
+                continue;
+            }
+            tracked.waits = admit(&tracked.pod).err();
+            if tracked.waits.is_some() {
+                continue;
+            }
             if let Some(ledger) = counted.as_ref().and_then(|key| self.ledgers.get_mut(key)) {
-                if !ledger.has_credit(now) {
-                    continue;
-                }
                 ledger.posted(now, chance);
             }
             tracked.counted = counted;
@@ -189,17 +243,21 @@ impl Drain {
             match answer {
                 Answer::Accepted => ledger.accepted(),
                 Answer::Held => ledger.refused(),
-                Answer::Gone | Answer::Leaves | Answer::Again => ledger.returned(),
+                Answer::Gone | Answer::Leaves | Answer::Again | Answer::Barred(_) => ledger.returned(),
             }
         }
         tracked.stage = match answer {
             Answer::Accepted | Answer::Leaves => Stage::Goes,
             Answer::Gone => Stage::Gone,
             Answer::Again => Stage::Waits(now + i64::from(chance.between(AGAIN.0, AGAIN.1))),
+            Answer::Barred(_) => Stage::Waits(now + fallback(chance)),
             // A budget that the watch shows tells when; of one that it does not show yet only time does.
             Answer::Held if has_ledger => Stage::Waits(now),
             Answer::Held => Stage::Waits(now + fallback(chance)),
         };
+        if let Answer::Barred(said) = answer {
+            tracked.waits = Some(why::webhook(&tracked.pod, said));
+        }
         if *answer == Answer::Accepted {
             self.evicted += 1;
             let controller = tracked.pod.metadata.controller().filter(|_| tolerates_cordon(&tracked.pod));
@@ -218,8 +276,10 @@ impl Drain {
     }
 
     /// When something can be posted though no fact changes; `None` if nothing waits for time.
-    pub(super) fn wakes_at(&self) -> Option<i64> {
+    pub(super) fn wakes_at(&self, now: i64) -> Option<i64> {
         let at = |tracked: &Tracked| match (tracked.stage, self.ledger(tracked)) {
+            _ if tracked.ends => None,
+            (Stage::Waits(until), _) if tracked.waits.is_some() => Some(until.max(now + LOOKS)),
             (Stage::Waits(until), Some(ledger)) => ledger.wakes_at().map(|at| at.max(until)),
             (Stage::Waits(until), None) => Some(until),
             (Stage::Posted | Stage::Goes | Stage::Gone, _) => None,
@@ -231,7 +291,7 @@ impl Drain {
     pub(super) fn held(&self) -> Vec<(Arc<Budget>, Vec<String>)> {
         let mut held: BTreeMap<String, (Arc<Budget>, Vec<String>)> = BTreeMap::new();
         for tracked in self.pods.iter().filter(|tracked| matches!(tracked.stage, Stage::Waits(_))) {
-            if let Some(budget) = tracked.drawn() {
+            if let Some(budget) = tracked.drawn().filter(|_| tracked.is_held()) {
                 let (_, names) = held.entry(key(budget)).or_insert_with(|| (budget.clone(), Vec::new()));
                 names.push(pod_name(&tracked.pod));
             }

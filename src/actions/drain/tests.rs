@@ -6,13 +6,19 @@ use serde_json::{Value, json};
 use super::evict::body;
 use super::fate::{Fate, Obstacle, fate, tolerates_cordon};
 use super::ledger::draws;
-use super::options::{Loss, Options};
+use super::options::{Jobs, Loss, Options, Unbudgeted};
 use super::state::{Answer, Drain, Shown, Stage};
 use crate::actions::chance::Chance;
 use crate::facts::objects::{Budget, Pod};
 
-const REFUSES: Options = Options { grace: None, emptydir: Loss::Refused, orphans: Loss::Refused };
-const ACCEPTS: Options = Options { grace: None, emptydir: Loss::Accepted, orphans: Loss::Accepted };
+const REFUSES: Options = Options {
+    grace: None,
+    emptydir: Loss::Refused,
+    orphans: Loss::Refused,
+    jobs: Jobs::Evicted,
+    unbudgeted: Unbudgeted::Staggered,
+};
+const ACCEPTS: Options = Options { emptydir: Loss::Accepted, orphans: Loss::Accepted, ..REFUSES };
 
 fn parse(json: Value) -> Pod {
     serde_json::from_value(json).expect("a pod")
@@ -182,7 +188,7 @@ impl Trial {
     }
 
     fn next(&mut self, now: i64) -> Vec<String> {
-        self.drain.next(now, &self.chance).iter().map(|pod| pod.metadata.name.clone()).collect()
+        self.drain.next(now, &self.chance, |_| Ok(())).iter().map(|pod| pod.metadata.name.clone()).collect()
     }
 
     fn answer(&mut self, name: &str, answer: Answer, now: i64) {
@@ -238,11 +244,11 @@ fn a_budget_that_says_nothing_is_asked_once_in_10_to_30_seconds() {
     assert_eq!(trial.next(9_999), [""; 0]);
     let mut now = 0;
     for _ in 0..5 {
-        let at = trial.drain.wakes_at().expect("something waits for time");
+        let at = trial.drain.wakes_at(now).expect("something waits for time");
         assert!((10_000..30_000).contains(&(at - now)), "{at} after {now}");
         assert_eq!(trial.next(at - 1), [""; 0]);
         assert_eq!(trial.next(at), ["a"], "one of the three");
-        assert_eq!(trial.drain.wakes_at(), None, "an answer is awaited");
+        assert_eq!(trial.drain.wakes_at(at), None, "an answer is awaited");
         trial.answer("a", Answer::Held, at);
         now = at;
     }
@@ -273,7 +279,7 @@ fn pods_that_go_anyway_are_only_awaited() {
     pod.metadata.deletion_timestamp = Some(jiff::Timestamp::UNIX_EPOCH);
     let mut drain = Drain::default();
     drain.listed(vec![(Arc::new(pod), Fate::Goes)]);
-    assert!(drain.next(0, &chance()).is_empty());
+    assert!(drain.next(0, &chance(), |_| Ok(())).is_empty());
     assert!(!drain.is_empty());
 }
 
@@ -299,7 +305,7 @@ fn a_pod_that_tolerates_the_cordon_is_evicted_once() {
     };
     let mut drain = Drain::default();
     drain.listed(vec![(tolerant("a"), Fate::Goes)]);
-    assert_eq!(drain.next(0, &chance()).len(), 1);
+    assert_eq!(drain.next(0, &chance(), |_| Ok(())).len(), 1);
     drain.answered("a-uid", &Answer::Accepted, 0, &chance());
     drain.look(&BTreeMap::from([("a-uid".to_owned(), Shown::Gone)]), 0, &chance());
     drain.listed(vec![(tolerant("again"), Fate::Goes)]);

@@ -1,5 +1,7 @@
 //! What people read of a drain: what it waits for, why it failed, what it left.
 
+use std::collections::BTreeSet;
+
 use super::fate::Obstacle;
 use super::state::{Drain, Stage, Tracked};
 use crate::actions::context::Attempt;
@@ -36,27 +38,40 @@ pub(super) fn refused(node: &ObjectRef, obstacles: &[(String, Obstacle)], evicte
     let told = obstacles.iter().fold(Failure::new("E550", message), |failure, (pod, obstacle)| {
         failure.detail(format!("{pod} {}", obstacle.why()))
     });
-    let mut kinds: Vec<Obstacle> = obstacles.iter().map(|(_, obstacle)| *obstacle).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    let accepted = kinds.into_iter().map(Obstacle::accepted_by).collect::<Vec<_>>().join(" and ");
-    Attempt::Refused(told.help(format!("move them away yourself, or accept the loss with {accepted}")))
+    let accepted: BTreeSet<&str> = obstacles.iter().filter_map(|(_, obstacle)| obstacle.accepted_by()).collect();
+    let accepted = accepted.into_iter().collect::<Vec<_>>().join(" and ");
+    Attempt::Refused(told.help(match accepted.as_str() {
+        "" => "say in the closure what holds then: `… ?? …`".to_owned(),
+        accepted => format!("move them away yourself, or accept the loss with {accepted}"),
+    }))
 }
 
-/// A reason that no waiting can mend, found before anything was evicted.
-pub(super) fn cannot_end(node: &ObjectRef, reason: &Reason) -> Attempt {
-    let failure = Failure::new(reason.code, format!("drain of `{node}` cannot end: {}", reason.why));
+/// A reason that no waiting can mend.
+pub(super) fn cannot_end(node: &ObjectRef, reason: &Reason, evicted: usize) -> Attempt {
+    // What is the matter stands in the headline, because of what below it.
+    let (what, because) = reason.why.split_once(": ").unwrap_or((&reason.why, ""));
+    let failure = Failure::new(reason.code, format!("drain of `{node}` cannot end: {what}"));
     let mut failure = failure.detail(format!("who    {}", reason.who.join(", ")));
-    failure = failure.detail(format!("state  `{node}` stays cordoned, nothing was evicted from it"));
+    if !because.is_empty() {
+        failure = failure.detail(format!("why    {because}"));
+    }
+    let done = match evicted {
+        0 => "nothing was evicted from it".to_owned(),
+        count => format!("{count} evicted before, nothing was forced"),
+    };
+    failure = failure.detail(format!("state  `{node}` stays cordoned, {done}"));
     failure.help.clone_from(&reason.help);
     Attempt::Refused(failure)
 }
 
 /// The time is over: the reason of each pod that is left. Nothing is forced.
 pub(super) fn late(node: &ObjectRef, timeout: &str, drain: &Drain, reasons: &[Reason], now: i64) -> Attempt {
-    let left = drain.left().count();
-    let pods = if left == 1 { "pod is" } else { "pods are" };
-    let message = format!("drain of `{node}` did not end within its timeout of {timeout}: {left} {pods} left");
+    let left = match drain.left().count() {
+        0 => "its pods are gone".to_owned(),
+        1 => "1 pod is left".to_owned(),
+        count => format!("{count} pods are left"),
+    };
+    let message = format!("drain of `{node}` did not end within its timeout of {timeout}: {left}");
     let lines = reasons.iter().flat_map(|reason| reason.details(now));
     let failure = lines.fold(Failure::new("E552", message), Failure::detail);
     let mut failure =
@@ -83,14 +98,22 @@ pub(super) fn reasons(drain: &Drain, facts: &Facts, now: i64) -> Vec<Reason> {
     let going = drain.left().filter(|tracked| tracked.stage == Stage::Goes).map(|tracked| going(tracked, now));
     let asked = drain.left().filter_map(|tracked| match tracked.stage {
         Stage::Posted => Some(plain(tracked, "its eviction is asked for")),
+        Stage::Waits(_) if tracked.ends => Some(why::ends_by_itself(&tracked.pod)),
+        Stage::Waits(_) if tracked.waits.is_some() => tracked.waits.clone(),
         Stage::Waits(_) if !tracked.is_held() => Some(plain(tracked, "its eviction is asked for again soon")),
         Stage::Waits(_) | Stage::Goes | Stage::Gone => None,
     });
     let mut reasons: Vec<Reason> = Vec::new();
     for reason in held.chain(going).chain(asked) {
-        // Two budgets can wait for the same pod.
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
+        // Two budgets can wait for the same pod, and two pods for the same reason.
+        let is_same =
+            |other: &&mut Reason| (other.code, &other.why, other.since) == (reason.code, &reason.why, reason.since);
+        match reasons.iter_mut().find(is_same) {
+            Some(same) => {
+                let who = reason.who.into_iter().filter(|name| !same.who.contains(name)).collect::<Vec<_>>();
+                same.who.extend(who);
+            }
+            None => reasons.push(reason),
         }
     }
     reasons

@@ -106,9 +106,9 @@ async fn a_budget_that_never_allows_it_is_told_before_anything_is_evicted() {
     world.workload(3, 3);
     assert_eq!(
         told(&Trial::of(&world, 600).perform("drain", &[]).await),
-        "W101 drain of `n` cannot end: budget `shop/web` never allows an eviction: \
-         minAvailable is 3 and the StatefulSet has 3 replicas\n\
+        "W101 drain of `n` cannot end: budget `shop/web` never allows an eviction\n\
          who    shop/web-0, shop/web-1, shop/web-2\n\
+         why    minAvailable is 3 and the StatefulSet has 3 replicas\n\
          state  `n` stays cordoned, nothing was evicted from it"
     );
     assert_eq!(world.count("POST"), 0);

@@ -1,5 +1,6 @@
 //! Actions against a scripted server on a paused clock.
 
+mod drain_options;
 mod drains;
 mod nodes;
 mod world;

@@ -38,6 +38,10 @@ pub(super) enum Fault {
     Lost,
     /// It is refused as invalid.
     Invalid,
+    /// A webhook says no.
+    Denied,
+    /// The webhook that is to be asked is away.
+    Away,
 }
 
 /// Tokio's clock as wall time.
@@ -138,8 +142,8 @@ impl World {
         )
     }
 
-    /// The StatefulSet `web` and a budget over its pods.
-    pub(super) fn workload(&self, replicas: i64, min_available: i64) {
+    /// The StatefulSet `web`, which no budget covers.
+    pub(super) fn unbudgeted(&self, replicas: i64) {
         self.put(
             Resource::StatefulSets,
             json!({
@@ -147,6 +151,11 @@ impl World {
                 "spec": {"replicas": replicas, "template": {}},
             }),
         );
+    }
+
+    /// The StatefulSet `web` and a budget over its pods.
+    pub(super) fn workload(&self, replicas: i64, min_available: i64) {
+        self.unbudgeted(replicas);
         let status = json!({
             "disruptionsAllowed": replicas - min_available, "currentHealthy": replicas,
             "desiredHealthy": min_available, "expectedPods": replicas,
@@ -201,6 +210,13 @@ impl World {
         }
         let (code, answer) = match fault {
             Some(Fault::Invalid) => (422, json!({"message": "it is not valid"})),
+            Some(Fault::Denied) => {
+                (403, json!({"message": "admission webhook \"guard.example.com\" denied the request: not now"}))
+            }
+            Some(Fault::Away) => (
+                500,
+                json!({"message": "Internal error occurred: failed calling webhook \"guard.example.com\": no route"}),
+            ),
             Some(Fault::Raced | Fault::Lost) | None => self.answer(&head.method, &path, &body),
         };
         let code = if fault == Some(Fault::Lost) { 504 } else { code };
@@ -321,6 +337,8 @@ impl Trial {
             secrets: Arc::default(),
             environment: Arc::default(),
             process: None,
+            closures: Arc::default(),
+            stagger: Arc::default(),
         };
         Self { context, notes: received, stop, _deadline: deadline }
     }
@@ -334,7 +352,7 @@ impl Trial {
         let (mut evicted, mut waiting) = (Vec::new(), Vec::new());
         while let Ok(note) = self.notes.try_recv() {
             match note {
-                Note::Progress(_, Progress::Evicted { pod }) => evicted.push(pod.to_string()),
+                Note::Progress(_, Progress::Evicted { pod, .. }) => evicted.push(pod.to_string()),
                 Note::Waiting(_, lines) => waiting.extend(lines),
                 Note::Progress(..) | Note::Durable(..) | Note::Output(..) | Note::Counted(..) => {}
             }
