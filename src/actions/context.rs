@@ -69,6 +69,8 @@ pub struct StepContext {
     pub environment: Arc<Vec<(String, String)>>,
     /// A process that an earlier driver started for this attempt and that may be alive.
     pub process: Option<Process>,
+    /// Whether a `done when` tells the step's effect, whatever the action says.
+    pub has_effect: bool,
 }
 
 /// The arguments of a step, put together: parameter to value.

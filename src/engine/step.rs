@@ -152,13 +152,13 @@ impl Driver<'_> {
         let NodeKind::Action(action) = &located.node.kind else { return Ok(()) };
         let (args, pre_image) = (step.args.clone(), step.pre_image.clone());
         let (deadline, receiver) = watch::channel(step.deadline.unwrap_or(i64::MAX));
-        let context = self.context(id, receiver);
         if let Some(condition) = &action.done_when {
             let gate = LiveGate::new(Purpose::Effect, condition.text.clone(), None);
             if let Ok(gate) = self.bind(&located, gate, condition) {
                 self.effects.insert(id.clone(), gate);
             }
         }
+        let context = self.context(id, receiver);
         self.performing.insert(id.clone(), deadline);
         let (name, step) = (action.name.clone(), id.clone());
         self.tasks.spawn(async move {
@@ -233,7 +233,7 @@ impl Driver<'_> {
         Ok(args)
     }
 
-    fn context(&self, id: &Id, deadline: watch::Receiver<i64>) -> StepContext {
+    pub(super) fn context(&self, id: &Id, deadline: watch::Receiver<i64>) -> StepContext {
         let step = self.state.steps.get(id);
         StepContext {
             requests: self.run.requests.clone(),
@@ -249,6 +249,7 @@ impl Driver<'_> {
             secrets: self.secrets.clone(),
             environment: self.environment.clone(),
             process: step.filter(|step| step.status == StepStatus::Running).and_then(|step| step.process.clone()),
+            has_effect: self.effects.contains_key(id),
         }
     }
 

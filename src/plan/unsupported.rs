@@ -146,7 +146,7 @@ fn is_default(param: &ParamDecl, code: &Code) -> bool {
         ParamType::Choice(_) | ParamType::ChoiceOrClosure(_) | ParamType::Value(_) => {
             code.code == literal(&Value::string(text), Type::String).code
         }
-        ParamType::Closure | ParamType::Command => false,
+        ParamType::Closure | ParamType::Command | ParamType::Object => false,
     }
 }
 

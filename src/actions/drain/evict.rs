@@ -20,7 +20,7 @@ const BUDGET_FORBIDS: &str = "poddisruptionbudget";
 const SEVERAL: &str = "more than one PodDisruptionBudget";
 
 /// Posts the eviction of a pod, bound to its UID, and says what came of it.
-pub(super) async fn evict(pod: &Pod, grace: Option<i64>, context: &StepContext) -> Read<Answer> {
+pub(in crate::actions) async fn evict(pod: &Pod, grace: Option<i64>, context: &StepContext) -> Read<Answer> {
     let posted = context.requests.create(&format!("{}/eviction", path(pod)), &body(pod, grace)).await;
     let Err(error) = posted else { return Ok(Answer::Accepted) };
     match error {

@@ -30,6 +30,9 @@ use super::failure::{late, out_of_reach};
 use options::Options;
 use run::Running;
 
+pub(super) use evict::evict;
+pub(super) use state::Answer;
+
 /// Evicts the pods of a node and waits until they are gone. When it is asked to stop it posts no further eviction; when
 /// its time is over nothing is forced.
 pub(super) async fn drain(args: &Args, context: &StepContext) -> Read<Attempt> {

@@ -19,7 +19,7 @@ use crate::cluster::snapshot::Snapshot;
 use crate::engine::event::Progress;
 use crate::facts::Resource;
 use crate::facts::SharedFacts;
-use crate::outside::{Clock, HostCommands, Outside};
+use crate::outside::{Clock, Outside};
 
 /// How long a pod takes to end, and a replacement to be ready after that.
 const ENDS: Duration = Duration::from_secs(2);
@@ -306,7 +306,7 @@ impl Trial {
         let context = StepContext {
             requests: Requests::new(world.client(), clock.clone(), 7),
             facts: world.facts.clone(),
-            outside: Outside { clock, commands: Arc::new(HostCommands::new()) },
+            outside: Outside { clock, ..Outside::system() },
             run: "7c1f-01".into(),
             step: "n/step".to_owned(),
             attempt: 1,
@@ -317,6 +317,7 @@ impl Trial {
             secrets: Arc::default(),
             environment: Arc::default(),
             process: None,
+            has_effect: false,
         };
         Self { context, notes: received, stop, _deadline: deadline }
     }
