@@ -31,6 +31,7 @@ use args::Read;
 use labels::Place;
 
 pub use context::{Args, Attempt, Note, StepContext, Stop};
+pub use notify::NOTIFY_ADDRESS;
 
 /// What the mutation of a step replaces, captured before its intent; `None` for what replaces nothing.
 ///

@@ -11,8 +11,8 @@ use super::args::{Read, list, optional_text, text};
 use super::context::{Args, Attempt, StepContext};
 use super::exec::reveal;
 
-/// Where the address stands if the playbook says none: `--notify-to` puts it there.
-pub(super) const ADDRESS: &str = "SPRAG_NOTIFY_URL";
+/// Names the address where the playbook says none; `--notify-to` comes here, too.
+pub const NOTIFY_ADDRESS: &str = "SPRAG_NOTIFY_URL";
 /// The pauses between the tries.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(15)];
 
@@ -21,7 +21,7 @@ pub(super) async fn notify(args: &Args, context: &StepContext) -> Read<Attempt> 
     let body = json!({"text": text(args, "text")?}).to_string();
     let headers = headers(args, context)?;
     let Some(to) = address(args, context)? else {
-        return Ok(told_nobody(&format!("neither `to:`, `--notify-to` nor {ADDRESS} says where to")));
+        return Ok(told_nobody(&format!("neither `to:`, `--notify-to` nor {NOTIFY_ADDRESS} says where to")));
     };
     let mut pauses = PAUSES.into_iter();
     loop {
@@ -47,8 +47,8 @@ fn address(args: &Args, context: &StepContext) -> Read<Option<String>> {
     if let Some(to) = optional_text(args, "to")? {
         return Ok(Some(to.to_owned()));
     }
-    let given = context.environment.iter().find(|(name, _)| name == ADDRESS).map(|(_, to)| to.clone());
-    Ok(given.or_else(|| std::env::var(ADDRESS).ok()).filter(|to| !to.is_empty()))
+    let given = context.environment.iter().find(|(name, _)| name == NOTIFY_ADDRESS);
+    Ok(given.map(|(_, to)| to.clone()).filter(|to| !to.is_empty()))
 }
 
 /// `Name: text` with the texts of secrets in their places; an item without a colon is a name without a text.

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "in a program, `pub` marks what a module offers to the others")]
 #![allow(clippy::disallowed_methods, reason = "real processes run on the real clock")]
 
+mod scenario_actions;
 mod scenario_faults;
 mod scenario_testbed;
 mod scenario_upgrade;
@@ -26,10 +27,13 @@ fn main() -> ExitCode {
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(THREADS);
     let bed = Bed::new();
-    let trials = [scenario_testbed::trials(&bed), scenario_upgrade::trials(&bed), scenario_faults::trials(&bed)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let trials = [
+        scenario_testbed::trials(&bed),
+        scenario_upgrade::trials(&bed),
+        scenario_faults::trials(&bed),
+        scenario_actions::trials(&bed),
+    ];
+    let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&args, trials);
     bed.stop();
     for (time, name) in bed.slowest() {

@@ -14,6 +14,9 @@ use crate::catalog::value::{CommandOutcome, Value as Argument};
 use crate::engine::event::Failure;
 use crate::facts::objects::{ContainerReason, Pod};
 
+/// In the message of a 422: no namespace of this cluster may have privileged pods (validation.go, `AllowPrivileged`).
+const NO_PRIVILEGE: &str = "disallowed by cluster policy";
+
 impl Work<'_> {
     /// The attempt that an ended Job is.
     pub(super) async fn judged(&self, seen: &Seen) -> Read<Attempt> {
@@ -46,8 +49,8 @@ impl Work<'_> {
         );
         let listed = self.context.requests.list(&path).await.map_err(|error| by_server(error, "list", "pods"))?;
         let pods = listed.items.into_iter().filter_map(|pod: Value| serde_json::from_value::<Pod>(pod).ok());
-        let ended = pods.filter_map(|pod| pod.status.container_statuses.first()?.state.terminated.clone());
-        Ok(ended.filter(|ended| ended.exit_code.is_some()).last())
+        let mut ended = pods.filter_map(|pod| pod.status.container_statuses.first()?.state.terminated.clone());
+        Ok(ended.filter(|ended| ended.exit_code.is_some()).next_back())
     }
 }
 
@@ -59,7 +62,11 @@ pub(super) fn foreign(wanted: &Wanted) -> Attempt {
 
 /// The server does not take the Job.
 pub(super) fn not_taken(wanted: &Wanted, why: &str) -> Attempt {
-    Attempt::Refused(Failure::new("E546", format!("the server does not take job `{}`: {why}", wanted.shown())))
+    let mut failure = Failure::new("E546", format!("the server does not take job `{}`: {why}", wanted.shown()));
+    if why.contains(NO_PRIVILEGE) {
+        failure = failure.help("`host: true` needs an API server that runs with `--allow-privileged`");
+    }
+    Attempt::Refused(failure)
 }
 
 /// The Job went away under the step.
