@@ -49,7 +49,7 @@ impl Work<'_> {
         );
         let listed = self.context.requests.list(&path).await.map_err(|error| by_server(error, "list", "pods"))?;
         let pods = listed.items.into_iter().filter_map(|pod: Value| serde_json::from_value::<Pod>(pod).ok());
-        let mut ended = pods.filter_map(|pod| pod.status.container_statuses.first()?.state.terminated.clone());
+        let ended = pods.filter_map(|pod| pod.status.container_statuses.first()?.state.terminated.clone());
         Ok(ended.filter(|ended| ended.exit_code.is_some()).next_back())
     }
 }
