@@ -49,8 +49,8 @@ impl Work<'_> {
         );
         let listed = self.context.requests.list(&path).await.map_err(|error| by_server(error, "list", "pods"))?;
         let pods = listed.items.into_iter().filter_map(|pod: Value| serde_json::from_value::<Pod>(pod).ok());
-        let ended = pods.filter_map(|pod| pod.status.container_statuses.first()?.state.terminated.clone());
-        Ok(ended.filter(|ended| ended.exit_code.is_some()).next_back())
+        let mut ended = pods.filter_map(|pod| pod.status.container_statuses.first()?.state.terminated.clone());
+        Ok(ended.rfind(|ended| ended.exit_code.is_some()))
     }
 }
 
