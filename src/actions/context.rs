@@ -81,6 +81,8 @@ pub struct StepContext {
     pub stagger: Arc<Stagger>,
     /// A process that an earlier driver started for this attempt and that may be alive.
     pub process: Option<Process>,
+    /// Whether a `done when` tells the step's effect, whatever the action says.
+    pub has_effect: bool,
 }
 
 /// The arguments of a step, put together: parameter to value.

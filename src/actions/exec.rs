@@ -200,7 +200,7 @@ impl Running {
     }
 }
 
-fn allowed(args: &Args) -> Read<Vec<i64>> {
+pub(super) fn allowed(args: &Args) -> Read<Vec<i64>> {
     let codes = list(args, "allow")?.iter().filter_map(|code| match code {
         Value::Int(code) => Some(*code),
         _ => None,
@@ -250,6 +250,11 @@ fn command(args: &Args) -> Read<(Vec<String>, Vec<String>)> {
 
 /// `NAME=text` with the texts of secrets in their places.
 fn own_env(args: &Args, context: &StepContext) -> Read<Vec<(String, String)>> {
+    env(args)?.into_iter().map(|(name, text)| Ok((name, reveal(&text, context)?))).collect()
+}
+
+/// The items of `env`, `NAME=text`, with markers in the places of secrets.
+pub(super) fn env(args: &Args) -> Read<Vec<(String, String)>> {
     let items = list(args, "env")?.iter().enumerate();
     items
         .map(|(at, item)| {
@@ -259,7 +264,7 @@ fn own_env(args: &Args, context: &StepContext) -> Read<Vec<(String, String)>> {
                 let message = format!("item {} of `env` does not begin with a name and `=`", at + 1);
                 return Err(refused(message));
             };
-            Ok((name.to_owned(), reveal(text, context)?))
+            Ok((name.to_owned(), text.to_owned()))
         })
         .collect()
 }
@@ -271,11 +276,14 @@ fn is_identifier(name: &str) -> bool {
         && bytes.all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
 }
 
+/// What stands in front of a secret's name in a text.
+pub(super) const MARKER: &str = "\u{1}secret:";
+
 /// The text with each marker of a secret replaced by the secret (see `expr::secret_marker`).
-fn reveal(text: &str, context: &StepContext) -> Read<String> {
+pub(super) fn reveal(text: &str, context: &StepContext) -> Read<String> {
     let mut out = String::new();
     let mut rest = text;
-    while let Some((before, marked)) = rest.split_once("\u{1}secret:") {
+    while let Some((before, marked)) = rest.split_once(MARKER) {
         let Some((name, after)) = marked.split_once('\u{1}') else { break };
         let secret = context.secrets.get(name).ok_or_else(|| refused(format!("the secret `{name}` was not given")))?;
         out.push_str(before);

@@ -50,6 +50,8 @@ pub enum ParamType {
     Closure,
     /// A list of texts, or a text written at this place (`exec`'s command).
     Command,
+    /// An object of any kind.
+    Object,
 }
 
 /// A parameter of an action.
@@ -267,9 +269,14 @@ pub const ACTIONS: &[ActionDecl] = &[
         class: Class::CommitUnlessUndo,
         resume: Resume::Adopted,
         interrupt: Interrupt::Never,
-        rules: &[("batch", "jobs", &["get", "create", "delete"]), ("", "pods", &["list"])],
+        rules: &[
+            ("batch", "jobs", &["get", "list", "watch", "create", "patch", "delete"]),
+            ("", "pods", &["list"]),
+            ("", "events", &["list", "watch"]),
+            ("", "secrets", &["create"]),
+        ],
         estimate: 60_000,
-        later: true,
+        ..BASE
     },
     ActionDecl {
         name: "evict",
@@ -282,7 +289,6 @@ pub const ACTIONS: &[ActionDecl] = &[
         class: Class::Neutral,
         rules: &[("", "pods", &["get"]), ("", "pods/eviction", &["create"])],
         estimate: 30_000,
-        later: true,
         ..BASE
     },
     ActionDecl {
@@ -297,7 +303,6 @@ pub const ACTIONS: &[ActionDecl] = &[
             ("apps", "daemonsets", &["get", "patch"]),
         ],
         estimate: 5_000,
-        later: true,
         ..BASE
     },
     ActionDecl {
@@ -309,27 +314,32 @@ pub const ACTIONS: &[ActionDecl] = &[
             timeout("10m"),
         ],
         rules: &[("apps", "deployments/scale", &["get", "patch"]), ("apps", "statefulsets/scale", &["get", "patch"])],
-        later: true,
         ..BASE
     },
     ActionDecl {
         name: "apply",
-        doc: "applies the objects of a file by server-side apply",
+        doc: "applies the objects of a YAML file by server-side apply, as the field manager `sprag`",
         params: &[required("file", string), timeout("10m")],
         class: Class::Commit,
         interrupt: Interrupt::Never,
         rules: &[],
-        later: true,
         ..BASE
     },
     ActionDecl {
         name: "delete",
-        doc: "deletes an object",
-        params: &[required("object", || Type::Object(Kind::Pod)), timeout("10m")],
+        doc: "deletes a pod, workload, budget or job, and waits until it is gone",
+        params: &[of_type(required("object", || Type::Object(Kind::Pod)), ParamType::Object), timeout("10m")],
         class: Class::Commit,
         interrupt: Interrupt::Never,
-        rules: &[("", "pods", &["get", "delete"])],
-        later: true,
+        rules: &[
+            ("", "pods", &["get", "delete"]),
+            ("apps", "deployments", &["get", "delete"]),
+            ("apps", "statefulsets", &["get", "delete"]),
+            ("apps", "daemonsets", &["get", "delete"]),
+            ("apps", "replicasets", &["get", "delete"]),
+            ("policy", "poddisruptionbudgets", &["get", "delete"]),
+            ("batch", "jobs", &["get", "delete"]),
+        ],
         ..BASE
     },
     ActionDecl {
@@ -339,12 +349,11 @@ pub const ACTIONS: &[ActionDecl] = &[
         class: Class::Commit,
         interrupt: Interrupt::Never,
         rules: &[("", "nodes", &["get", "delete"])],
-        later: true,
         ..BASE
     },
     ActionDecl {
         name: "notify",
-        doc: "tells people through a webhook",
+        doc: "tells people through a webhook; that nobody could be told is said, and stops nothing",
         params: &[
             required("text", string),
             named("to", || Type::String.optional(), ""),
@@ -353,7 +362,6 @@ pub const ACTIONS: &[ActionDecl] = &[
         ],
         class: Class::Neutral,
         rules: &[],
-        later: true,
         ..BASE
     },
 ];

@@ -69,6 +69,7 @@ impl<'a> Checker<'a> {
             ParamType::ChoiceOrClosure(choices) => self.choose(param, choices, arg),
             ParamType::Closure => self.pod_closure(param, arg),
             ParamType::Command => self.command(arg),
+            ParamType::Object => self.any_object(arg, &what),
         }
     }
 
@@ -87,6 +88,17 @@ impl<'a> Checker<'a> {
             return mistake(arg.span);
         }
         self.at(arg, &Type::String, &format!("`{}`", param.name), Place::Argument)
+    }
+
+    /// An object, of whatever kind.
+    fn any_object(&mut self, arg: &'a Expr, what: &str) -> Typed {
+        self.begin();
+        let object = self.expr(arg, None);
+        if !matches!(object.ty, Type::Object(_)) {
+            return self.fitted(object, &Type::Object(Kind::Pod), what);
+        }
+        self.hold(&object, Place::Argument);
+        object
     }
 
     /// A closure over a pod, which it reads live.

@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use crate::actions::NOTIFY_ADDRESS;
 use crate::cluster::{Connection, OwnPlace};
 use crate::engine::driver::{DriveError, fold};
 use crate::engine::event::{Event, HaltReason, RunOutcome};
@@ -75,6 +76,9 @@ pub(super) struct DriveArgs {
     /// Halt when a rollout finds other elements than were planned
     #[arg(long)]
     exact: bool,
+    /// The webhook that `notify` without `to:` tells people through
+    #[arg(long, env = NOTIFY_ADDRESS, hide_env_values = true, value_name = "URL")]
+    notify_to: Option<String>,
 }
 
 impl DriveArgs {
@@ -134,6 +138,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
             last_seen: holder.since,
             secrets: parameters.secrets,
             settings: args.drive.settings(),
+            notify_to: args.drive.notify_to.clone(),
         };
         start.drive(journal, lock, planned.facts, connection, outside, output).await
     })
@@ -171,7 +176,18 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
         let facts = load::watch(&graph, &connection, &outside).await?;
         let own = own::find(&connection, args.drive.runs.open().path()).await?;
         let settings = args.drive.settings();
-        let start = Start { dir, runs, graph, own, records, holder, last_seen: last_seen_ms, secrets, settings };
+        let start = Start {
+            dir,
+            runs,
+            graph,
+            own,
+            records,
+            holder,
+            last_seen: last_seen_ms,
+            secrets,
+            settings,
+            notify_to: args.drive.notify_to.clone(),
+        };
         start.drive(journal, lock, facts, connection, outside, output).await
     })
 }
@@ -245,6 +261,7 @@ struct Start {
     last_seen: i64,
     secrets: BTreeMap<String, String>,
     settings: Settings,
+    notify_to: Option<String>,
 }
 
 impl Start {
@@ -270,6 +287,8 @@ impl Start {
         }
         let (fence, requests) = lock.put_behind(&connection.requests, &mut journal);
         let store = Arc::new(StoreHandle::spawn(journal)?);
+        let mut environment = connection.environment();
+        environment.extend(self.notify_to.map(|url| (NOTIFY_ADDRESS.to_owned(), url)));
         let run = Run {
             id: id.clone(),
             graph: self.graph.clone(),
@@ -280,7 +299,7 @@ impl Start {
             facts: facts.facts.clone(),
             outside,
             secrets: self.secrets,
-            environment: connection.environment(),
+            environment,
             seed: now.unsigned_abs() ^ u64::from(std::process::id()),
             last_seen: self.last_seen,
             host: (self.holder.host, self.holder.pid),

@@ -277,6 +277,12 @@ impl Requests {
         self.mutate(Method::PATCH, path, "application/merge-patch+json", patch).await
     }
 
+    /// PATCH by server-side apply, as the field manager `sprag` and without force.
+    pub async fn apply(&self, path: &str, object: &Value) -> Result<Value, RequestError> {
+        let path = with_query(path, "fieldManager=sprag&fieldValidation=Strict");
+        self.mutate(Method::PATCH, &path, "application/apply-patch+yaml", object).await
+    }
+
     /// DELETE; `options` is a `DeleteOptions`, with the UID as precondition.
     pub async fn delete(&self, path: &str, options: &Value) -> Result<Value, RequestError> {
         self.mutate(Method::DELETE, path, "application/json", options).await

@@ -24,6 +24,7 @@ impl Driver<'_> {
         if self.state.out_of_reach.is_some() {
             return Ok(());
         }
+        self.take_replacements().await?;
         for id in self.due_retries() {
             self.begin_step(&id).await?;
         }

@@ -1,5 +1,9 @@
 //! What comes of an attempt: done, another attempt, failed, in doubt.
 
+use tokio::sync::watch;
+
+use std::collections::BTreeMap;
+
 use crate::actions::{Attempt, Stop};
 use crate::catalog::value::Value;
 use crate::plan::graph::{Action, NodeKind};
@@ -55,7 +59,22 @@ impl Driver<'_> {
             Attempt::Refused(failure) => self.halts_the_run(&failure).unwrap_or_else(|| failed(failure)),
             Attempt::InDoubt(why) => self.in_doubt(&located, action, why),
         };
-        self.emit(vec![Event::StepEnded { step: id.clone(), outcome }]).await
+        let is_done = matches!(outcome, Outcome::Done { .. });
+        self.emit(vec![Event::StepEnded { step: id.clone(), outcome }]).await?;
+        if is_done {
+            self.tidy(id, action);
+        }
+        Ok(())
+    }
+
+    /// Lets an action remove what it left behind, now that its outcome is durable.
+    fn tidy(&mut self, id: &Id, action: &Action) {
+        let Some(step) = self.state.steps.get(id) else { return };
+        let (name, args) = (action.name.clone(), step.args.clone());
+        let (_, receiver) = watch::channel(i64::MAX);
+        let context = self.context(id, receiver, BTreeMap::new());
+        while self.tidying.try_join_next().is_some() {}
+        self.tidying.spawn(async move { crate::actions::tidy(&name, &args, &context).await });
     }
 
     /// What comes after an attempt that failed.

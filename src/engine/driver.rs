@@ -35,6 +35,8 @@ const HEARTBEAT: i64 = 5_000;
 const SLOW_APPEND: Duration = Duration::from_secs(5);
 /// An append that takes longer halts the run.
 const HUNG_APPEND: Duration = Duration::from_secs(20);
+/// How long a run that is over waits for what removes leftovers.
+const TIDY_AT_END: Duration = Duration::from_secs(5);
 
 /// What a person can set about how a run is carried out; times in milliseconds.
 #[derive(Debug, Clone)]
@@ -181,6 +183,8 @@ pub(super) struct Driver<'o> {
     /// Elements whose object is being read again (false), or was (true) and may begin.
     pub(super) confirmed: BTreeMap<(Id, usize), bool>,
     pub(super) tasks: JoinSet<Finished>,
+    /// Actions that remove what they left behind.
+    pub(super) tidying: JoinSet<()>,
     pub(super) notes: mpsc::UnboundedSender<Note>,
     received: mpsc::UnboundedReceiver<Note>,
     pub(super) stop: watch::Sender<Stop>,
@@ -222,6 +226,7 @@ impl<'o> Driver<'o> {
             blind: BTreeMap::new(),
             confirmed: BTreeMap::new(),
             tasks: JoinSet::new(),
+            tidying: JoinSet::new(),
             notes,
             received,
             stop: watch::Sender::new(Stop::No),
@@ -284,6 +289,9 @@ impl<'o> Driver<'o> {
         loop {
             self.advance().await?;
             if let Some(ending) = self.ending().await? {
+                // What is left behind then goes by itself.
+                let _ = tokio::time::timeout(TIDY_AT_END, async { while self.tidying.join_next().await.is_some() {} })
+                    .await;
                 return Ok(ending);
             }
             let now = self.now();

@@ -121,6 +121,15 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// A node took the name of an element that this run's own `delete_node` deleted: it is the element from now on.
+    ElementReplaced {
+        /// Which rollout.
+        rollout: Id,
+        /// Index into its elements.
+        element: usize,
+        /// The new object.
+        by: ObjectRef,
+    },
     /// A person decided about a step that asked, or that failed.
     Decided {
         /// Which step.
@@ -172,7 +181,8 @@ impl Event {
             }
             Self::RolloutStarted { rollout, .. }
             | Self::ElementStarted { rollout, .. }
-            | Self::ElementSkipped { rollout, .. } => Some(rollout),
+            | Self::ElementSkipped { rollout, .. }
+            | Self::ElementReplaced { rollout, .. } => Some(rollout),
             Self::RunStarted { .. }
             | Self::DriverStarted { .. }
             | Self::OutOfReach { .. }
@@ -197,6 +207,7 @@ impl Event {
             Self::RolloutStarted { .. } => "rollout_started",
             Self::ElementStarted { .. } => "element_started",
             Self::ElementSkipped { .. } => "element_skipped",
+            Self::ElementReplaced { .. } => "element_replaced",
             Self::Decided { .. } => "decided",
             Self::OutOfReach { .. } => "out_of_reach",
             Self::InReach { .. } => "in_reach",

@@ -3,7 +3,7 @@
 //! A condition is evaluated again when something that it read changed, at most every 100 ms, and when its time comes.
 
 use crate::catalog::types::Kind;
-use crate::catalog::value::{Value, format_duration};
+use crate::catalog::value::{ObjectRef, Value, format_duration};
 use crate::expr::{Bindings, Compiled, EvalError, Memo};
 use crate::facts::reads::{ReadKey, Reads};
 use crate::plan::graph::NodeKind;
@@ -11,7 +11,7 @@ use crate::plan::graph::NodeKind;
 use super::confirm::News;
 use super::driver::{Confirming, DriveError, Driver, EVALUATE_EVERY};
 use super::event::{Event, Failure, Id, Outcome, Progress};
-use super::locate::locate;
+use super::locate::{join, locate};
 use super::state::{HOLD_GAP, StepStatus};
 
 /// What a gate is to come to. Times in milliseconds, points in time in Unix milliseconds.
@@ -312,13 +312,48 @@ impl Driver<'_> {
         let frame = located.frames.last()?;
         let element = self.state.rollouts.get(&frame.id)?.element(&frame.element)?;
         let Value::Object(object) = &element.value else { return None };
-        self.run.facts.is_gone(object).then(|| {
+        let is_gone = self.run.facts.is_gone(object) && !self.state.has_deleted(&frame.prefix(), object);
+        is_gone.then(|| {
             let is_replaced =
                 object.kind == Kind::Node && self.run.facts.read(|facts| facts.node(&object.name).is_some());
             let how = if is_replaced { "was replaced by another of its name" } else { "is gone" };
             Failure::new("E505", format!("{} `{object}` {how}", object.kind.word()))
                 .detail("it was there when its turn came, and this run did not delete it")
         })
+    }
+
+    /// What takes the name of a node that this run deleted in its own element's body is the element from then on; what
+    /// waits in its body looks at the new one.
+    pub(super) async fn take_replacements(&mut self) -> Result<(), DriveError> {
+        let replaced = self.replacements();
+        for (rollout, element, by) in replaced {
+            let name = self.state.rollouts.get(&rollout).and_then(|rollout| rollout.elements.get(element));
+            let Some(prefix) = name.map(|element| join(&rollout, &element.name)) else { continue };
+            self.emit(vec![Event::ElementReplaced { rollout, element, by }]).await?;
+            let waiting = self.gates.keys().filter(|id| id.starts_with(&format!("{prefix}/")));
+            for id in waiting.cloned().collect::<Vec<_>>() {
+                self.take_up_gate(&id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn replacements(&self) -> Vec<(Id, usize, ObjectRef)> {
+        let mut found = Vec::new();
+        for (id, rollout) in &self.state.rollouts {
+            for index in &rollout.active {
+                let element = &rollout.elements[*index];
+                let Some(object) = element.value.as_object().filter(|object| object.kind == Kind::Node) else {
+                    continue;
+                };
+                if !self.run.facts.is_gone(object) || !self.state.has_deleted(&join(id, &element.name), object) {
+                    continue;
+                }
+                let uid = self.run.facts.read(|facts| facts.node(&object.name).map(|node| node.metadata.uid.clone()));
+                found.extend(uid.map(|uid| (id.clone(), *index, ObjectRef { uid, ..(**object).clone() })));
+            }
+        }
+        found
     }
 
     async fn look_at_effects(&mut self, now: i64) -> Result<(), DriveError> {

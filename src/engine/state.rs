@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalog::types::Kind;
-use crate::catalog::value::Value;
+use crate::catalog::value::{ObjectRef, Value};
 use crate::plan::graph::{Graph, NodeKind};
 
 use super::event::{Decision, Element, Event, Failure, HaltReason, Id, Outcome, Process, Progress, RunOutcome};
@@ -216,6 +216,7 @@ impl RunState {
             Event::ElementSkipped { rollout, element, .. } => {
                 self.element_turn(rollout, *element, ElementStatus::Skipped)?;
             }
+            Event::ElementReplaced { rollout, element, by } => self.element_replaced(rollout, *element, by)?,
             Event::Decided { step, decision, by } => self.decided(at, step, *decision, by)?,
             Event::OutOfReach { since, .. } => self.went_out_of_reach(*since)?,
             Event::InReach { away } => self.came_into_reach(*away)?,
@@ -465,6 +466,33 @@ impl RunState {
             rollout.active.insert(element);
         }
         Ok(())
+    }
+
+    fn element_replaced(&mut self, id: &Id, element: usize, by: &ObjectRef) -> Result<(), IllegalEvent> {
+        let rollout = self.rollouts.get_mut(id).ok_or_else(|| illegal(format!("`{id}` has not begun")))?;
+        match rollout.elements.get_mut(element) {
+            Some(replaced) if replaced.value.as_object().is_some_and(|was| was.name == by.name) => {
+                replaced.value = Value::Object(Arc::new(by.clone()));
+                Ok(())
+            }
+            _ => Err(illegal(format!("element {element} of `{id}` has not the name of what replaces it"))),
+        }
+    }
+
+    /// Whether this run's own `delete_node` deleted the object of an element, or does so now.
+    pub(super) fn has_deleted(&self, prefix: &str, object: &ObjectRef) -> bool {
+        self.steps.iter().any(|(id, step)| {
+            let is_below = id.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+            let is_of_it = || step.args.get("node").and_then(Value::as_object).is_some_and(|of| of.uid == object.uid);
+            is_below && is_of_it() && self.is_delete_node(id)
+        })
+    }
+
+    fn is_delete_node(&self, id: &str) -> bool {
+        locate(&self.graph, id).is_some_and(|located| match &located.node.kind {
+            NodeKind::Action(action) => action.name == "delete_node",
+            _ => false,
+        })
     }
 
     fn decided(&mut self, at: i64, id: &Id, decision: Decision, by: &str) -> Result<(), IllegalEvent> {

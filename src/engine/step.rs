@@ -157,13 +157,13 @@ impl Driver<'_> {
             Ok(closures) => closures,
             Err(what) => return self.concluded(id, Attempt::Refused(Failure::new("E599", what))).await,
         };
-        let context = self.context(id, receiver, closures);
         if let Some(condition) = &action.done_when {
             let gate = LiveGate::new(Purpose::Effect, condition.text.clone(), None);
             if let Ok(gate) = self.bind(&located, gate, condition) {
                 self.effects.insert(id.clone(), gate);
             }
         }
+        let context = self.context(id, receiver, closures);
         self.performing.insert(id.clone(), deadline);
         let (name, step) = (action.name.clone(), id.clone());
         self.tasks.spawn(async move {
@@ -249,7 +249,12 @@ impl Driver<'_> {
             .collect()
     }
 
-    fn context(&self, id: &Id, deadline: watch::Receiver<i64>, closures: BTreeMap<String, Closure>) -> StepContext {
+    pub(super) fn context(
+        &self,
+        id: &Id,
+        deadline: watch::Receiver<i64>,
+        closures: BTreeMap<String, Closure>,
+    ) -> StepContext {
         let step = self.state.steps.get(id);
         StepContext {
             requests: self.run.requests.clone(),
@@ -269,6 +274,7 @@ impl Driver<'_> {
             closures: Arc::new(closures),
             stagger: self.stagger.clone(),
             process: step.filter(|step| step.status == StepStatus::Running).and_then(|step| step.process.clone()),
+            has_effect: self.effects.contains_key(id),
         }
     }
 

@@ -326,6 +326,8 @@ pub struct ContainerReason {
     pub reason: String,
     /// A sentence.
     pub message: String,
+    /// The exit code, of one that has ended.
+    pub exit_code: Option<i64>,
 }
 
 /// A Deployment, ReplicaSet, StatefulSet or DaemonSet of apps/v1.

@@ -713,6 +713,11 @@ impl Facts {
         Some((desired(resource, controller), i64::try_from(ready).unwrap_or(i64::MAX)))
     }
 
+    /// Where the server has a workload.
+    pub fn resource_of(&self, workload: &str) -> Option<Resource> {
+        self.workload(workload).map(|(resource, _)| resource)
+    }
+
     /// Whether a workload's owner rolls it out now: its spec is not observed yet, or pods of an older template are there.
     pub fn is_rolling(&self, workload: &str) -> bool {
         self.workload(workload).is_some_and(|(resource, controller)| {

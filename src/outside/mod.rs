@@ -1,7 +1,8 @@
-//! What touches the world beside the cluster: the clock, processes. A rehearsal hands over others of the same traits.
+//! What touches the world beside the cluster: the clock, processes, webhooks. A rehearsal hands over others of the same traits.
 //!
 //! - [`SystemClock`]: the system's time, asked nowhere else
 //! - [`HostCommands`]: real processes
+//! - [`HttpWebhooks`]: real requests
 
 mod clock;
 mod commands;
@@ -9,6 +10,7 @@ mod identity;
 mod pump;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::engine::event::Process;
 pub use clock::SystemClock;
 pub use commands::HostCommands;
 pub use identity::host_name;
+pub use webhooks::HttpWebhooks;
 
 /// Wall time. Sleeping goes through tokio's clock, which a rehearsal pauses and advances.
 pub trait Clock: Send + Sync {
@@ -81,6 +84,26 @@ pub trait Commands: Send + Sync {
     fn end(&self, process: &Process, kill: bool);
 }
 
+/// Why a webhook was not told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookError {
+    /// What was the matter; the address is no part of it, since it may hold a secret.
+    pub why: String,
+    /// Whether another try may do better.
+    pub may_pass: bool,
+}
+
+/// Requests that tell people something.
+pub trait Webhooks: Send + Sync {
+    /// Posts a body of JSON to an address.
+    fn post(
+        &self,
+        url: &str,
+        headers: Vec<(String, String)>,
+        body: String,
+    ) -> BoxFuture<'static, Result<(), WebhookError>>;
+}
+
 /// The outside world, as one value.
 #[derive(Clone)]
 pub struct Outside {
@@ -88,11 +111,13 @@ pub struct Outside {
     pub clock: Arc<dyn Clock>,
     /// Processes.
     pub commands: Arc<dyn Commands>,
+    /// Webhooks.
+    pub webhooks: Arc<dyn Webhooks>,
 }
 
 impl Outside {
     /// The real world.
     pub fn system() -> Self {
-        Self { clock: Arc::new(SystemClock), commands: Arc::new(HostCommands::new()) }
+        Self { clock: Arc::new(SystemClock), commands: Arc::new(HostCommands::new()), webhooks: Arc::new(HttpWebhooks) }
     }
 }

@@ -90,6 +90,9 @@ pub(super) fn line(event: &Event, state: &RunState) -> Option<String> {
             let name = &rollout_state.elements.get(*element)?.name;
             Some(format!("{rollout}/{name}  begins   {}", progress_of(state).unwrap_or_default()))
         }
+        Event::ElementReplaced { rollout, by, .. } => Some(format!(
+            "{rollout}  a new node took the name `{by}`, which this run had deleted: it goes on with that"
+        )),
         Event::ElementSkipped { rollout, why, .. } => Some(format!("{rollout}  skipped: {why}")),
         Event::Decided { step, decision, by } => {
             let word = match decision {

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "in a program, `pub` marks what a module offers to the others")]
 #![allow(clippy::disallowed_methods, reason = "real processes run on the real clock")]
 
+mod scenario_actions;
 mod scenario_availability;
 mod scenario_away;
 mod scenario_drains;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let bed = Bed::new();
     let trials = [
         scenario_away::trials(&bed),
+        scenario_actions::trials(&bed),
         scenario_testbed::trials(&bed),
         scenario_upgrade::trials(&bed),
         scenario_faults::trials(&bed),

@@ -24,7 +24,7 @@ const WEBHOOK_DENIES: &str = "denied the request";
 const WEBHOOK_AWAY: &str = "failed calling webhook";
 
 /// Posts the eviction of a pod, bound to its UID, and says what came of it.
-pub(super) async fn evict(pod: &Pod, grace: Option<i64>, context: &StepContext) -> Read<Answer> {
+pub(in crate::actions) async fn evict(pod: &Pod, grace: Option<i64>, context: &StepContext) -> Read<Answer> {
     let posted = context.requests.create(&format!("{}/eviction", path(pod)), &body(pod, grace)).await;
     let Err(error) = posted else { return Ok(Answer::Accepted) };
     match error {

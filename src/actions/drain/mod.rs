@@ -35,7 +35,9 @@ use super::own::check_own_node;
 use options::Options;
 use run::Running;
 
+pub(super) use evict::evict;
 pub use stagger::Stagger;
+pub(super) use state::Answer;
 
 /// Evicts the pods of a node and waits until they are gone. When it is asked to stop it posts no further eviction; when
 /// its time is over nothing is forced.

@@ -99,7 +99,7 @@ pub(super) enum Shown {
 
 /// What came of an eviction.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Answer {
+pub(in crate::actions) enum Answer {
     /// The server accepted it.
     Accepted,
     /// No pod of that UID is there.

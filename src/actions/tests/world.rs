@@ -21,7 +21,7 @@ use crate::cluster::snapshot::Snapshot;
 use crate::engine::event::Progress;
 use crate::facts::Resource;
 use crate::facts::SharedFacts;
-use crate::outside::{Clock, HostCommands, Outside};
+use crate::outside::{Clock, Outside};
 
 /// How long a pod takes to end, and a replacement to be ready after that.
 const ENDS: Duration = Duration::from_secs(2);
@@ -324,7 +324,7 @@ impl Trial {
         let context = StepContext {
             requests: Requests::new(world.client(), clock.clone(), 7),
             facts: world.facts.clone(),
-            outside: Outside { clock, commands: Arc::new(HostCommands::new()) },
+            outside: Outside { clock, ..Outside::system() },
             run: "7c1f-01".into(),
             step: "n/step".to_owned(),
             attempt: 1,
@@ -339,6 +339,7 @@ impl Trial {
             process: None,
             closures: Arc::default(),
             stagger: Arc::default(),
+            has_effect: false,
         };
         Self { context, notes: received, stop, _deadline: deadline }
     }

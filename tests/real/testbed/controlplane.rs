@@ -224,6 +224,7 @@ fn apiserver(folder: &Path, authority: &Authority, etcd: u16, port: u16) -> Resu
         format!("--tls-private-key-file={}", key.display()),
         format!("--client-ca-file={}", authority.cert().display()),
         "--authorization-mode=Node,RBAC".into(),
+        "--allow-privileged=true".into(),
         "--service-cluster-ip-range=10.96.0.0/16".into(),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
         format!("--service-account-key-file={}", accounts.cert.display()),
