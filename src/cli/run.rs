@@ -24,7 +24,7 @@ use super::login::LoginArgs;
 use super::output::{Format, Output};
 use super::params::ParameterArgs;
 use super::standing::RunsHere;
-use super::{Exit, Failed, block_on, own, runs};
+use super::{Exit, Failed, block_on, own, rights, runs};
 
 /// Carries a playbook out.
 #[derive(Debug, Args)]
@@ -103,6 +103,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
         load::refuse_unsupported(&planned.graph, &loaded, output)?;
         let own = own::find(&connection, args.drive.runs.open().path()).await?;
         own::refuse(&planned.graph, own.as_deref())?;
+        rights::check(&planned.graph, &connection, output).await?;
         let (dir, journal, created) = begin_journal(args, &planned.graph, &loaded, &connection, &outside)?;
         if output.format == Format::Text {
             output.remark(&format!("{}  run {}", planned.graph.name, dir.id()));

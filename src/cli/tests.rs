@@ -32,6 +32,7 @@ fn the_table_of_exit_codes_is_true() {
         Exit::Usage,
         Exit::Playbook,
         Exit::Plan,
+        Exit::Refused,
         Exit::Locked,
         Exit::Journal,
         Exit::StepFailed,

@@ -4,6 +4,7 @@ mod credentials;
 mod login;
 mod pod;
 mod requests;
+mod rights;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -12,3 +13,4 @@ pub use login::{Connection, LoginError, LoginOptions, connect};
 pub use pod::{OwnPlace, PodNames, own_place};
 pub(crate) use requests::WATCH_SECONDS;
 pub use requests::{Listed, RequestError, Requests, Watching};
+pub use rights::{Right, missing as missing_rights};
