@@ -208,6 +208,7 @@ fn by_sprag(lab: &Lab, pool: &Pool, world: World, kubeconfig: &std::path::Path) 
         .current_dir(folder.path())
         .envs(lab.env())
         .env("KUBECONFIG", kubeconfig)
+        .env("SPRAG_DOMAIN", pool.name())
         .stdin(Stdio::null())
         .output()?;
     if output.status.success() {

@@ -180,7 +180,6 @@ fn count_line(diagnostics: &[Diagnostic]) -> String {
 #[derive(Debug)]
 struct Frame {
     head: String,
-    code: &'static str,
     severity: Severity,
     help: Option<String>,
     source: Option<miette::NamedSource<String>>,
@@ -229,7 +228,6 @@ impl Frame {
         };
         Self {
             head: format!("{word}[{}]: {}", diagnostic.code, diagnostic.message),
-            code: diagnostic.code,
             severity: diagnostic.severity,
             help: diagnostic.help.clone(),
             source: None,

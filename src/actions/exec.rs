@@ -43,6 +43,10 @@ pub(super) async fn exec(args: &Args, context: &StepContext) -> Read<Attempt> {
     if !context.durable(Progress::Command { process: process.clone() }).await {
         return Ok(Attempt::Interrupted);
     }
+    // What a command does cannot be fenced: so it is asked once more before it is let go.
+    if context.requests.confirm_fence().await.is_err() {
+        return Ok(Attempt::Interrupted);
+    }
     let mut running = Running::let_go(held, context);
     context.waiting(vec![format!("`{name}` runs")]);
     let cut = tokio::select! {

@@ -50,6 +50,10 @@ pub(super) fn by_server(error: RequestError, verb: &str, resource: &str) -> Atte
             let failure = Failure::new("E712", format!("sprag may not {verb} `{resource}`: {why}"));
             Attempt::Refused(failure.help(format!("grant the verb `{verb}` on `{resource}`, then resume the run")))
         }
+        RequestError::Fenced(why) => Attempt::Failed(
+            Failure::new("E725", format!("the lock was lost: {why}"))
+                .help("`sprag status` shows how the run stands; resume it once nobody else drives it"),
+        ),
         RequestError::NotFound(why)
         | RequestError::Conflict(why)
         | RequestError::Invalid(why)

@@ -284,7 +284,6 @@ pub const ACTIONS: &[ActionDecl] = &[
         rules: &[("batch", "jobs", &["get", "create", "delete"]), ("", "pods", &["list"])],
         estimate: 60_000,
         later: true,
-        ..BASE
     },
     ActionDecl {
         name: "evict",

@@ -3,12 +3,17 @@
 
 use super::types::Type;
 
+/// A parameter of a function: name, type, whether it must be given.
+pub type FunctionParam = (&'static str, fn() -> Type, bool);
+/// A part that is read like a field: name and type.
+pub type Part = (&'static str, fn() -> Type);
+
 /// A function that stands alone.
 pub struct FunctionDecl {
     /// Its name.
     pub name: &'static str,
     /// Parameters: name, type, whether it must be given.
-    pub params: &'static [(&'static str, fn() -> Type, bool)],
+    pub params: &'static [FunctionParam],
     /// What it gives.
     pub result: fn() -> Type,
     /// Whether it is left to a later version: it is checked, and a run that needs it is refused.
@@ -183,7 +188,7 @@ pub fn method(receiver: Receiver, name: &str) -> Option<&'static MethodDecl> {
 }
 
 /// The parts of a version, read like fields: name and type.
-pub const VERSION_PARTS: &[(&str, fn() -> Type)] = &[
+pub const VERSION_PARTS: &[Part] = &[
     ("major", || Type::Int),
     ("minor", || Type::Int),
     ("patch", || Type::Int.optional()),

@@ -11,14 +11,17 @@ pub mod types;
 pub mod value;
 pub mod version;
 
-/// Words that begin a statement or stand in expressions: no name may be one of them.
-pub const RESERVED: &[&str] = &[
+/// The words that begin a statement; all are reserved.
+pub const STATEMENT_WORDS: [&str; 17] = [
     "use", "param", "let", "record", "fn", "task", "wait", "assert", "rollout", "parallel", "group", "if", "approve",
-    "halt", "rollback", "pause", "on", "in", "true", "false", "none", "else",
+    "halt", "rollback", "pause", "on",
 ];
 
-/// Words of clauses: keywords in their place only, but no task, action, function or module may bear one.
-pub const CLAUSE_WORDS: &[&str] = &[
+/// The words that stand in expressions; all are reserved.
+pub const EXPRESSION_WORDS: [&str; 5] = ["in", "true", "false", "none", "else"];
+
+/// The words that are keywords in their place only; but no task, action, function or module may bear one.
+pub const CLAUSE_WORDS: [&str; 27] = [
     "until",
     "for",
     "within",
@@ -47,3 +50,8 @@ pub const CLAUSE_WORDS: &[&str] = &[
     "where",
     "unless",
 ];
+
+/// Whether a word is reserved: no name may be like it.
+pub fn is_reserved(word: &str) -> bool {
+    STATEMENT_WORDS.contains(&word) || EXPRESSION_WORDS.contains(&word)
+}

@@ -74,17 +74,17 @@ impl<'a> Checker<'a> {
 
     /// One of a few texts; one that is computed is held against them as its step starts.
     fn choose(&mut self, param: &ParamDecl, choices: &[&str], arg: &'a Expr) -> Typed {
-        if let Some(text) = plain_text(arg) {
-            if !choices.contains(&text.as_str()) {
-                let near = did_you_mean(&text, choices.iter().copied());
-                let all = choices.iter().map(|choice| format!("`\"{choice}\"`")).collect::<Vec<_>>().join(", ");
-                self.tell(
-                    Diagnostic::error("E209", format!("`{}` cannot be \"{text}\"", param.name))
-                        .at(arg.span, near.map(|near| format!("did you mean `\"{near}\"`?")).unwrap_or_default())
-                        .help(format!("it is one of {all}")),
-                );
-                return mistake(arg.span);
-            }
+        if let Some(text) = plain_text(arg)
+            && !choices.contains(&text.as_str())
+        {
+            let near = did_you_mean(&text, choices.iter().copied());
+            let all = choices.iter().map(|choice| format!("`\"{choice}\"`")).collect::<Vec<_>>().join(", ");
+            self.tell(
+                Diagnostic::error("E209", format!("`{}` cannot be \"{text}\"", param.name))
+                    .at(arg.span, near.map(|near| format!("did you mean `\"{near}\"`?")).unwrap_or_default())
+                    .help(format!("it is one of {all}")),
+            );
+            return mistake(arg.span);
         }
         self.at(arg, &Type::String, &format!("`{}`", param.name), Place::Argument)
     }
@@ -194,7 +194,7 @@ impl<'a> Checker<'a> {
             );
             return mistake(span);
         }
-        self.check_shown(&value);
+        let value = self.shown_value(value);
         let moment = value.moment;
         Typed { ty: Type::String, moment, span, node: Node::Text(vec![TextPart::Value(value)]) }
     }

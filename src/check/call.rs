@@ -134,6 +134,7 @@ impl<'a> Checker<'a> {
                     format!("`{callee}` takes this argument by its name"),
                     format!("which one is it? `{}: …`?", slot.name),
                 ),
+                None if slots.is_empty() => wrong(format!("`{callee}` takes no argument"), "one too many".to_owned()),
                 None => {
                     wrong(format!("`{callee}` takes {} and no more", counted(slots.len())), "one too many".to_owned())
                 }
@@ -145,10 +146,10 @@ impl<'a> Checker<'a> {
 
     /// A call in an expression.
     pub(super) fn call(&mut self, call: &'a Call) -> Typed {
-        if call.path.module.is_none() {
-            if let Some(decl) = function(&call.path.name.name) {
-                return self.call_builtin(decl, call);
-            }
+        if call.path.module.is_none()
+            && let Some(decl) = function(&call.path.name.name)
+        {
+            return self.call_builtin(decl, call);
         }
         match self.find_fn(&call.path) {
             Found::Here(unit, function) => self.call_fn(unit, function, call),
@@ -353,7 +354,7 @@ impl<'a> Checker<'a> {
                 this.define(&formal.name, What::Local, info.ty.clone(), Moment::Plan, node);
                 locals.push(local);
             }
-            let body = this.value(&function.body, &result, &format!("`{}`, as it says,", function.name.name));
+            let body = this.given(&function.body, &result, &format!("`{}`", function.name.name));
             FnInfo { params, locals, result, body }
         })
     }
@@ -425,7 +426,6 @@ fn signature(callee: &str, slots: &[Slot<'_>]) -> String {
 
 fn counted(count: usize) -> String {
     match count {
-        0 => "no argument".to_owned(),
         1 => "one argument".to_owned(),
         n => format!("{n} arguments"),
     }

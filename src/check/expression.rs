@@ -33,6 +33,12 @@ impl<'a> Checker<'a> {
         self.fitted(typed, want, what)
     }
 
+    /// An expression that something gives: a function, a closure.
+    pub(super) fn given(&mut self, expr: &'a Expr, want: &Type, what: &str) -> Typed {
+        let typed = self.expr(expr, Some(want));
+        self.fitted_by(typed, want, &format!("{what} must give"))
+    }
+
     /// An expression that must be true or false.
     pub(super) fn truth(&mut self, expr: &'a Expr, what: &str) -> Typed {
         self.value(expr, &Type::Bool, what)
@@ -40,6 +46,11 @@ impl<'a> Checker<'a> {
 
     /// Holds a value against the type that is needed: warns where it may be `none`, converts an int.
     pub(super) fn fitted(&mut self, typed: Typed, want: &Type, what: &str) -> Typed {
+        self.fitted_by(typed, want, &format!("{what} takes"))
+    }
+
+    /// `demand` says what needs it: `` `within` takes ``.
+    fn fitted_by(&mut self, typed: Typed, want: &Type, demand: &str) -> Typed {
         match fit(want, &typed.ty) {
             Fit::Yes => typed,
             Fit::UnlessNone => {
@@ -47,16 +58,16 @@ impl<'a> Checker<'a> {
                 typed
             }
             Fit::No => converted(typed, want).unwrap_or_else(|typed| {
-                self.tell_mismatch(&typed, want, what);
+                self.tell_mismatch(&typed, want, demand);
                 mistake(typed.span)
             }),
         }
     }
 
-    fn tell_mismatch(&mut self, typed: &Typed, want: &Type, what: &str) {
+    fn tell_mismatch(&mut self, typed: &Typed, want: &Type, demand: &str) {
         let text = self.text(typed.span);
         let code = if *typed.ty.required() == Type::Secret { "E212" } else { "E201" };
-        let error = Diagnostic::error(code, format!("{what} takes {}, not {}", phrase(want), phrase(&typed.ty)))
+        let error = Diagnostic::error(code, format!("{demand} {}, not {}", phrase(want.required()), phrase(&typed.ty)))
             .at(typed.span, format!("this is {}", phrase(&typed.ty)));
         let help = if typed.ty == Type::None { None } else { hint(want, &typed.ty, text) };
         self.tell(match help {
@@ -168,7 +179,7 @@ impl<'a> Checker<'a> {
                 StringPart::Text { text, .. } => TextPart::Text(text.clone()),
                 StringPart::Interpolation(expr) => {
                     let value = self.expr(expr, None);
-                    self.check_shown(&value);
+                    let value = self.shown_value(value);
                     is_secret |= *value.ty.required() == Type::Secret;
                     moment = moment.max(value.moment);
                     TextPart::Value(value)
@@ -179,12 +190,17 @@ impl<'a> Checker<'a> {
         Typed { ty, moment, span, node: Node::Text(parts) }
     }
 
-    /// Holds what `${…}` is to show against what it can.
-    pub(super) fn check_shown(&mut self, value: &Typed) {
+    /// What `${…}` is to show, held against what it can.
+    pub(super) fn shown_value(&mut self, value: Typed) -> Typed {
         if is_text(&value.ty) {
-            self.needed(value);
-            return;
+            self.needed(&value);
+            return value;
         }
+        self.tell_not_shown(&value);
+        mistake(value.span)
+    }
+
+    fn tell_not_shown(&mut self, value: &Typed) {
         let text = self.text(value.span);
         let help = match value.ty.required() {
             Type::List(_) => format!("show how many there are, `${{{text}.len()}}`, or one of them"),
@@ -227,20 +243,42 @@ impl<'a> Checker<'a> {
             if let Some(want) = expected {
                 value = converted(value, want).unwrap_or_else(|value| value);
             }
+            if *value.ty.required() == Type::Secret {
+                self.tell_secret_in_list(&value);
+                value = mistake(value.span);
+            }
             let joined = ty.as_ref().map_or_else(|| Some(value.ty.clone()), |ty| join(ty, &value.ty));
             ty = Some(joined.unwrap_or_else(|| {
-                let before = ty.as_ref().map(phrase).unwrap_or_default();
-                self.tell(
-                    Diagnostic::error("E201", "the items of a list are of one type")
-                        .at(value.span, format!("this is {}", phrase(&value.ty)))
-                        .at(first.span, format!("but this is {before}")),
-                );
+                self.tell_mixed_list(&value, ty.as_ref().unwrap_or(&Type::Mistake), first.span);
                 Type::Mistake
             }));
             typed.push(value);
         }
         let moment = typed.iter().map(|item| item.moment).max().unwrap_or(Moment::Plan);
         Typed { ty: Type::list(ty.unwrap_or(Type::Mistake)), moment, span, node: Node::List(typed) }
+    }
+
+    fn tell_secret_in_list(&mut self, value: &Typed) {
+        self.tell(
+            Diagnostic::error("E212", "a secret stands in no list but those of `env:` and `headers:`")
+                .at(value.span, "this is a secret")
+                .help("put it where it is used: `env: [\"TOKEN=${token}\"]` of `exec` and `job`, or `headers:`"),
+        );
+    }
+
+    fn tell_mixed_list(&mut self, value: &Typed, before: &Type, first: Span) {
+        let error = Diagnostic::error("E201", "the items of a list are of one type")
+            .at(value.span, format!("this is {}", phrase(&value.ty)))
+            .at(first, format!("but this is {}", phrase(before)));
+        let help = match (before, &value.ty) {
+            (Type::Int, Type::Float) => Some(format!("write `{}.0`", self.text(first))),
+            (Type::Float, Type::Int) => Some(format!("write `{}.0`", self.text(value.span))),
+            _ => hint(before, &value.ty, self.text(value.span)),
+        };
+        self.tell(match help {
+            Some(help) => error.help(help),
+            None => error,
+        });
     }
 
     fn name(&mut self, path: &'a Path) -> Typed {
@@ -411,6 +449,8 @@ impl<'a> Checker<'a> {
                     "str" | "text" | "String" => Some("string"),
                     "boolean" => Some("bool"),
                     "integer" | "number" => Some("int"),
+                    "list" => Some("list<…>"),
+                    "map" => Some("map<…>"),
                     _ => near,
                 };
                 self.tell(

@@ -9,7 +9,7 @@ use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 
 use super::expression::mistake;
 use super::scope::{Checker, What};
-use super::types::{has_order, is_comparable, is_mistake, is_sort_key, phrase};
+use super::types::{has_order, hint, is_comparable, is_mistake, is_sort_key, phrase};
 
 /// What other languages call our methods.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -187,10 +187,13 @@ impl<'a> Checker<'a> {
         if is_comparable(item, &typed.ty) {
             return Some(typed);
         }
-        self.tell(
-            Diagnostic::error("E206", format!("a list of {item} contains no {}", typed.ty))
-                .at(typed.span, format!("this is {}", phrase(&typed.ty))),
-        );
+        let error = Diagnostic::error("E206", format!("a {} contains no {}", Type::list(item.clone()), typed.ty))
+            .at(typed.span, format!("this is {}", phrase(&typed.ty)));
+        let help = hint(item, &typed.ty, self.text(typed.span));
+        self.tell(match help {
+            Some(help) => error.help(help),
+            None => error,
+        });
         None
     }
 
@@ -239,7 +242,7 @@ impl<'a> Checker<'a> {
         let body = self.in_scope(&[], |this| {
             this.define(param, What::Local, item.clone(), moment, Node::Local(local.clone()));
             match want {
-                Some(want) => this.value(body, want, &format!("the closure of {what}")),
+                Some(want) => this.given(body, want, &format!("the closure of {what}")),
                 None => this.expr(body, None),
             }
         });
@@ -253,7 +256,11 @@ impl<'a> Checker<'a> {
         let ours = || METHODS.iter().filter(move |method| Some(method.receiver) == receiver);
         let elsewhere = ELSEWHERE.iter().find(|(other, _)| other.eq_ignore_ascii_case(text)).map(|(_, ours)| *ours);
         let elsewhere = elsewhere.filter(|name| ours().any(|method| name.ends_with(method.name)));
-        let near = elsewhere.or_else(|| did_you_mean(text, ours().map(|method| method.name)));
+        let near = elsewhere.or_else(|| did_you_mean(text, ours().map(|method| method.name))).or_else(|| {
+            let other = did_you_mean(text, ELSEWHERE.iter().map(|(other, _)| *other))?;
+            let (_, name) = ELSEWHERE.iter().find(|(known, _)| *known == other)?;
+            ours().any(|method| name.ends_with(method.name)).then_some(*name)
+        });
         let error = Diagnostic::error("E204", format!("{} has no method `{text}`", phrase(of.ty.required())))
             .at(name.span, near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default());
         let is_field = match of.ty.required() {

@@ -77,6 +77,8 @@ mod scope;
 pub mod shell;
 mod statement;
 mod task;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::collections::BTreeMap;

@@ -146,7 +146,7 @@ impl<'m> Loader<'m> {
         let mut chars = stem.chars();
         let begins = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
         let is_name = begins && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let is_word = CLAUSE_WORDS.contains(&stem.as_str()) || crate::catalog::RESERVED.contains(&stem.as_str());
+        let is_word = CLAUSE_WORDS.contains(&stem.as_str()) || crate::catalog::is_reserved(&stem);
         if is_name && !is_word && text.ends_with(".sprag") {
             return Some(stem);
         }

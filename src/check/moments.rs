@@ -101,11 +101,11 @@ impl Checker<'_> {
     fn hold_still(&mut self, typed: &Typed, place: Place) {
         let mut found = None;
         each(typed, Spot { chain: typed.span, call: None }, &mut |part, spot| {
-            if found.is_none() && is_reading(part) {
-                found = Some(spot.shown());
+            if found.is_none() {
+                found = label_of_reading(part).map(|label| (label, spot.shown()));
             }
         });
-        let Some(span) = found else { return };
+        let Some((label, span)) = found else { return };
         let (message, help) = match place {
             Place::Constant => (
                 "a module's constant cannot read the cluster",
@@ -116,7 +116,7 @@ impl Checker<'_> {
                 "check it by an `assert` below, or leave the default out",
             ),
         };
-        self.tell(Diagnostic::error("E313", message).at(span, "this reads the cluster").help(help));
+        self.tell(Diagnostic::error("E313", message).at(span, label).help(help));
     }
 
     fn hold_early(&mut self, typed: &Typed, early: Early, moment: &str) {
@@ -142,10 +142,10 @@ impl Checker<'_> {
     fn demand_early(&mut self, typed: &Typed, demand: Demand) {
         let mut formals = Vec::new();
         each(typed, Spot { chain: typed.span, call: None }, &mut |part, _| {
-            if let Node::Name(name) = &part.node {
-                if let Some(What::Formal(index)) = self.seen(name).map(|binding| binding.what) {
-                    formals.push(index);
-                }
+            if let Node::Name(name) = &part.node
+                && let Some(What::Formal(index)) = self.seen(name).map(|binding| binding.what)
+            {
+                formals.push(index);
             }
         });
         if let Some(task) = &mut self.frame.task {
@@ -181,16 +181,12 @@ impl Checker<'_> {
 
     /// What an argument would read of the cluster: facts, probes, the clock, fields of what is not pinned.
     fn reading(&mut self, typed: &Typed, spot: Spot) -> Option<Reading> {
-        match &typed.node {
-            Node::Fact(name) => return Some(Reading { spot, label: format!("this reads `{name}`") }),
-            Node::Call(name, _) if name != "shell" => {
-                return Some(Reading { spot, label: format!("this reads `{name}(…)`") });
-            }
-            Node::Field(of, field) => {
-                let within = self.reading(of, spot);
-                return within.or_else(|| self.reading_field(of, field, spot));
-            }
-            _ => {}
+        if let Some(label) = label_of_reading(typed) {
+            return Some(Reading { spot, label });
+        }
+        if let Node::Field(of, field) = &typed.node {
+            let within = self.reading(of, spot);
+            return within.or_else(|| self.reading_field(of, field, spot));
         }
         let mut found = None;
         for (part, at) in parts(typed, spot) {
@@ -241,7 +237,7 @@ impl Checker<'_> {
     /// recorded values: then there is no moment at which both could be read.
     pub(super) fn hold_task_argument(&mut self, typed: &Typed, demand: Option<Demand>) {
         let mut reads = false;
-        each(typed, Spot { chain: typed.span, call: None }, &mut |part, _| reads |= is_reading(part));
+        each(typed, Spot { chain: typed.span, call: None }, &mut |part, _| reads |= label_of_reading(part).is_some());
         let own = Demand { span: typed.span, subject: "what it is given is read" };
         if let Some(demand) = demand.or(reads.then_some(own)) {
             self.demand_early(typed, demand);
@@ -260,12 +256,12 @@ impl Checker<'_> {
     }
 }
 
-/// Whether it reads the cluster, a probe or the clock.
-fn is_reading(typed: &Typed) -> bool {
+/// What it reads of the cluster, a probe or the clock, if it does.
+fn label_of_reading(typed: &Typed) -> Option<String> {
     match &typed.node {
-        Node::Fact(_) => true,
-        Node::Call(name, _) => name != "shell",
-        _ => false,
+        Node::Fact(name) => Some(format!("this reads `{name}`")),
+        Node::Call(name, _) if name != "shell" => Some(format!("this reads `{name}(…)`")),
+        _ => None,
     }
 }
 
@@ -308,9 +304,12 @@ fn parts(typed: &Typed, spot: Spot) -> Vec<(&Typed, Spot)> {
         Node::Field(of, _) => vec![(&**of, spot)],
         Node::Index(of, key) => vec![(&**of, spot), (&**key, own(key))],
         Node::Method(of, _, args) => {
-            std::iter::once((&**of, spot)).chain(args.iter().map(|arg| (arg, own(arg)))).collect()
+            // What a closure reads of an item means nothing without the list.
+            let at = |arg: &Typed| if matches!(arg.node, Node::Closure(..)) { spot } else { own(arg) };
+            std::iter::once((&**of, spot)).chain(args.iter().map(|arg| (arg, at(arg)))).collect()
         }
-        Node::Closure(_, body) | Node::Unary(_, body) => vec![(&**body, own(body))],
+        Node::Closure(_, body) => vec![(&**body, spot)],
+        Node::Unary(_, body) => vec![(&**body, own(body))],
         Node::Call(_, items) | Node::List(items) => items.iter().map(|item| (item, own(item))).collect(),
         Node::Binary(_, left, right) => vec![(&**left, own(left)), (&**right, own(right))],
         Node::Text(pieces) => pieces

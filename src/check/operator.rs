@@ -183,11 +183,11 @@ impl<'a> Checker<'a> {
     /// What would make two sides go together.
     fn hint_for(&self, left: &Typed, right: &Typed) -> Option<String> {
         for (this, other) in [(left, right), (right, left)] {
-            if let Type::List(item) = this.ty.required() {
-                if is_comparable(item, &other.ty) {
-                    let (list, item) = (self.text(this.span), self.text(other.span));
-                    return Some(format!("whether it is one of them is `{item} in {list}`"));
-                }
+            if let Type::List(item) = this.ty.required()
+                && is_comparable(item, &other.ty)
+            {
+                let (list, item) = (self.text(this.span), self.text(other.span));
+                return Some(format!("whether it is one of them is `{item} in {list}`"));
             }
         }
         let is_literal = |side: &Typed| matches!(side.node, Node::Literal(_));
@@ -209,6 +209,10 @@ impl<'a> Checker<'a> {
             Type::Json => (false, Some("say what it is: `.as_list()`".to_owned())),
             _ => (false, Some("`in` looks for an item in a list or for a key in a map".to_owned())),
         };
+        if *item.ty.required() == Type::Secret {
+            self.tell_different(sides);
+            return None;
+        }
         if is_fine {
             self.needed(whole);
             return Some(Type::Bool);
@@ -235,14 +239,14 @@ impl<'a> Checker<'a> {
 
     fn fallback(&mut self, sides: &Sides) -> Option<Type> {
         let (left, right) = (&sides.left, &sides.right);
-        if !left.ty.may_be_none() && left.ty != Type::Json {
+        let joined = join(left.ty.required(), &right.ty);
+        if joined.is_some() && !left.ty.may_be_none() && left.ty != Type::Json {
             self.tell(
                 Diagnostic::warning("L003", format!("`{}` is never none", self.text(left.span)))
                     .at(left.span, format!("this is {}", phrase(&left.ty)))
                     .help("leave `??` and what follows it out"),
             );
         }
-        let joined = join(left.ty.required(), &right.ty);
         if joined.is_none() {
             let error = Diagnostic::error(
                 "E205",
@@ -286,7 +290,7 @@ impl<'a> Checker<'a> {
                 Some("a percentage goes with a float: `5.0 * 10%`".to_owned())
             }
             (BinaryOp::Div, Type::Duration, _) => Some(format!("multiply: `{a} * 0.5`")),
-            _ => hint(left, right, b),
+            _ => hint(left, right, b).or_else(|| hint(right, left, a)),
         };
         self.tell(match help {
             Some(help) => error.help(help),

@@ -109,7 +109,7 @@ impl<'a> Checker<'a> {
         )
         .at(list.span, format!("each is {}", phrase(&item)));
         self.tell(match &item {
-            Type::Optional(_) => error.help("leave out what is none: `.filter(|x| x != none)` before it is mapped"),
+            Type::Optional(_) => error.help("say what stands for none: `.map(|x| … ?? …)`"),
             _ => error.help("roll over objects, strings, ints or versions"),
         });
         Type::Mistake

@@ -330,6 +330,7 @@ impl<'a> Checker<'a> {
     /// Hides what a branch of `parallel` recorded from the branches beside it.
     pub(super) fn hide_branch(&mut self, branch: &Statement) {
         let Some(name) = defined(branch) else { return };
+        self.innermost().later.remove(name.name.as_str());
         if let Some(binding) = self.innermost().names.remove(&name.name) {
             self.frame.ended.extend(binding.span.map(|span| (name.name.clone(), span)));
         }

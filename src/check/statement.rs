@@ -113,7 +113,8 @@ impl<'a> Checker<'a> {
                 StatementKind::Use(_) | StatementKind::Fn(_) | StatementKind::Task(_) => {}
                 StatementKind::Let { name, value } => self.constant(name, value),
                 _ => {
-                    let first = self.text(statement.span).split_whitespace().next().unwrap_or_default();
+                    let text = self.text(statement.span);
+                    let first = text.split(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
                     self.tell(
                         Diagnostic::error("E114", "a module does nothing by itself")
                             .at(statement.span, format!("`{first}` may not stand at its top"))
@@ -327,9 +328,11 @@ impl<'a> Checker<'a> {
     /// A value that a name can stand for: of a type that can be told, and no secret.
     fn definite(&mut self, value: Typed) -> Typed {
         match &value.ty {
-            Type::None => {
-                self.tell(Diagnostic::error("E211", "`none` says nothing about what could be there").at(value.span, ""))
-            }
+            ty if *ty == Type::None || *ty == Type::list(Type::None) => self.tell(
+                Diagnostic::error("E211", "`none` says nothing about what could be there")
+                    .at(value.span, "")
+                    .help("write it where it is used, or give its place a type: `param name: string? = none`"),
+            ),
             Type::Secret => self.tell(
                 Diagnostic::error("E212", "a secret bears no second name")
                     .at(value.span, "this is a secret")
@@ -341,10 +344,10 @@ impl<'a> Checker<'a> {
     }
 
     fn record(&mut self, name: &'a Ident, value: &'a Expr, modifiers: &'a Modifiers) -> Option<program::StatementKind> {
-        if let ExprKind::Call(call) = &value.kind {
-            if let Some(decl) = self.action_of(call) {
-                return self.record_action(name, decl, call, modifiers);
-            }
+        if let ExprKind::Call(call) = &value.kind
+            && let Some(decl) = self.action_of(call)
+        {
+            return self.record_action(name, decl, call, modifiers);
         }
         self.refuse_modifiers(modifiers, "a recorded value", &["as"]);
         self.begin();
@@ -386,13 +389,31 @@ impl<'a> Checker<'a> {
     }
 
     fn wait_until(&mut self, wait: &'a WaitUntil) -> Gate {
-        Gate {
+        let gate = Gate {
             condition: self.at(&wait.condition, &Type::Bool, "`wait until`", Place::Live),
             hold: self.optional_duration(wait.hold.as_ref(), "`for`"),
             every: self.optional_duration(wait.every.as_ref(), "`every`"),
             within: self.optional_duration(wait.within.as_ref(), "`within`"),
             why: None,
             alias: self.alias(wait.alias.as_ref()),
+        };
+        self.refuse_endless_hold(&gate);
+        gate
+    }
+
+    /// What must hold for longer than there is time never has.
+    fn refuse_endless_hold(&mut self, gate: &Gate) {
+        let (Some(hold), Some(within)) = (&gate.hold, &gate.within) else { return };
+        let (Some(Value::Duration(needs)), Some(Value::Duration(has))) = (literal(hold), literal(within)) else {
+            return;
+        };
+        if needs > has {
+            self.tell(
+                Diagnostic::error("E210", "this can never pass: it must hold for longer than it may take")
+                    .at(hold.span, "for so long")
+                    .at(within.span, "within this time")
+                    .help("`within` counts from the beginning, the hold included: make it longer than `for`"),
+            );
         }
     }
 
@@ -467,7 +488,11 @@ impl<'a> Checker<'a> {
         for (word, span) in given {
             let is_told = what.starts_with("a recorded") && word.ends_with("when");
             let Some(span) = span.filter(|_| !allowed.contains(&word) && !is_told) else { continue };
-            let names = allowed.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+            let names = allowed.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>();
+            let names = match names.split_last() {
+                Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+                _ => names.join(""),
+            };
             self.tell(
                 Diagnostic::error("E124", format!("`{word}` does not go with {what}"))
                     .at(span, "")

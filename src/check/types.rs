@@ -2,6 +2,7 @@
 //!
 //! Plain functions over [`Type`]; whoever asks writes the message.
 
+use crate::catalog::quantity::Quantity;
 use crate::catalog::types::{Kind, Type};
 use crate::syntax::ast::BinaryOp;
 
@@ -146,14 +147,23 @@ pub(super) fn phrase(ty: &Type) -> String {
 /// What a person who wrote `have` where `want` is needed probably meant. `text` is what was written.
 pub(super) fn hint(want: &Type, have: &Type, text: &str) -> Option<String> {
     let unquoted = text.trim_matches('"');
+    let is_written = is_plain_literal(text);
     Some(match (want.required(), have.required()) {
-        (Type::Duration, Type::Int) => format!("a duration has a unit: `{text}s`, `{text}m`, `{text}h`"),
-        (Type::Version, Type::Float) => format!("a version is written with a `v`: `v{text}`"),
+        (Type::Duration, Type::Int) if is_written => {
+            format!("a duration has a unit: `{text}s`, `{text}m`, `{text}h`")
+        }
+        (Type::Duration, Type::Int) => format!("a duration has a unit: `{text} * 1m`"),
+        (Type::Version, Type::Float) if is_written => format!("a version is written with a `v`: `v{text}`"),
         (Type::Version, Type::String) if is_version(unquoted) => {
             format!("a version is written without quotes: `v{}`", unquoted.trim_start_matches('v'))
         }
         (Type::Version, Type::String) => "a version is written without quotes: `v1.31` or `v1.31.4`".to_owned(),
-        (Type::Percent, Type::Int) => format!("a percentage is written with its sign: `{text}%`"),
+        (Type::Percent, Type::Int) if is_written => format!("a percentage is written with its sign: `{text}%`"),
+        (Type::Bool | Type::Int | Type::Float | Type::Duration | Type::Percent, Type::String)
+            if text.starts_with('"') && is_plain_literal(unquoted) =>
+        {
+            format!("write it without quotes: `{unquoted}`")
+        }
         (Type::Bool, Type::Json) => "say what it should be: `.as_bool()`, or compare it with `==`".to_owned(),
         (Type::Int, Type::Json) => "say what it should be: `.as_int()`".to_owned(),
         (Type::Float, Type::Json) => "say what it should be: `.as_float()`".to_owned(),
@@ -166,17 +176,35 @@ pub(super) fn hint(want: &Type, have: &Type, text: &str) -> Option<String> {
         (Type::String, Type::Secret) => {
             "a secret may stand only as `${…}` in the `env:` of `exec` and `job` and in `headers:`".to_owned()
         }
+        (Type::String, Type::Float | Type::Int | Type::Bool | Type::Duration | Type::Version | Type::Percent)
+            if is_written =>
+        {
+            format!("as a string it is `\"{text}\"`")
+        }
         (Type::String, Type::Float | Type::Int | Type::Bool | Type::Duration | Type::Version | Type::Percent) => {
             format!("as a string it is `\"${{{text}}}\"`")
         }
+        (Type::Quantity, Type::String) if text.starts_with('"') && unquoted.parse::<Quantity>().is_err() => {
+            "a quantity is written as Kubernetes does: `\"500m\"`, `\"4Gi\"`".to_owned()
+        }
         (Type::Quantity, Type::String) => {
             "a quantity comes from the cluster or from a parameter: `param least: quantity = \"4Gi\"`".to_owned()
+        }
+        (Type::Object(kind), Type::String) if text.ends_with(".name") => {
+            format!("give the {} itself: `{}`", kind.word(), text.trim_end_matches(".name"))
         }
         (Type::Object(kind), Type::String) if !matches!(kind, Kind::Cluster | Kind::Outcome) => {
             format!("`{text}` is a text; the {}'s own name is its field `name`", kind.word())
         }
         _ => return None,
     })
+}
+
+/// Whether a text is a number, a duration, a percentage, a version or a truth value as written.
+fn is_plain_literal(text: &str) -> bool {
+    let is_number = text.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '%');
+    matches!(text, "true" | "false") || is_number && text.chars().all(is_part)
 }
 
 fn is_version(text: &str) -> bool {

@@ -73,7 +73,9 @@ impl fmt::Display for Failed {
 impl From<JournalError> for Failed {
     fn from(error: JournalError) -> Self {
         let exit = match error {
-            JournalError::LockHeld { .. } => Exit::Locked,
+            JournalError::LockHeld { .. } | JournalError::Superseded { .. } | JournalError::NotDriving { .. } => {
+                Exit::Locked
+            }
             JournalError::NoSuchRun { .. } => Exit::Usage,
             JournalError::Inaccessible { .. }
             | JournalError::DiskFull { .. }
@@ -102,6 +104,8 @@ impl From<DriveError> for Failed {
         match error {
             DriveError::Journal(error) => error.into(),
             DriveError::Illegal(error) => error.into(),
+            DriveError::LockLost(_) => Self::told("E725", error.to_string(), Exit::Locked)
+                .help("nothing more was done; when no other process drives the run, `sprag resume` goes on with it"),
             DriveError::Hung => Self::told("E609", DriveError::Hung.to_string(), Exit::Journal)
                 .help("see to the disk, then `sprag resume`; what was not recorded was not begun"),
         }
@@ -119,6 +123,8 @@ impl From<RequestError> for Failed {
                 Self::told("E712", format!("the cluster forbids what is needed: {what}"), Exit::OutOfReach)
                     .help("ask for that right, or choose another user with --context or --as")
             }
+            RequestError::Fenced(what) => Self::told("E725", format!("the lock was lost: {what}"), Exit::Locked)
+                .help("`sprag status` shows how the run stands; `sprag resume` goes on once nobody drives it"),
             RequestError::NotFound(what)
             | RequestError::Conflict(what)
             | RequestError::Invalid(what)

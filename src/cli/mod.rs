@@ -30,6 +30,7 @@ mod check;
 mod exit;
 mod failed;
 mod load;
+mod lock;
 mod login;
 mod nodes;
 mod output;

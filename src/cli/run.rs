@@ -14,12 +14,13 @@ use crate::engine::event::{Event, HaltReason, RunOutcome};
 use crate::engine::observe::Observer;
 use crate::engine::state::{Phase, RunState};
 use crate::engine::{Ending, Run, Settings, drive};
-use crate::journal::{CrashPoint, Header, Holder, Journal, Opened, Record, RunDir, RunsDir, StoreHandle};
+use crate::journal::{CrashPoint, Header, Holder, Journal, JournalError, Opened, Record, RunDir, RunsDir, StoreHandle};
 use crate::outside::Outside;
 use crate::plan::graph::Graph;
 use crate::report::{JsonLines, Lines, Terminal, render_resumed, render_summary};
 
 use super::load::{self, Loaded};
+use super::lock::{Claim, Held, LockArgs};
 use super::login::LoginArgs;
 use super::output::{Format, Output};
 use super::params::ParameterArgs;
@@ -50,6 +51,9 @@ pub(super) struct ResumeArgs {
     login: LoginArgs,
     #[command(flatten)]
     drive: DriveArgs,
+    /// Take the run over from a driver that hangs, once its lock has run out
+    #[arg(long, conflicts_with = "no_lock")]
+    take_over: bool,
     /// Go on with what the run began with, though the playbook was edited since
     #[arg(long)]
     pinned: bool,
@@ -66,6 +70,8 @@ pub(super) struct DriveArgs {
     /// Let go after the cluster was out of reach for so long
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = super::params::parse_duration)]
     give_up_after: i64,
+    #[command(flatten)]
+    pub(super) lock: LockArgs,
     /// Halt when a rollout finds other elements than were planned
     #[arg(long)]
     exact: bool,
@@ -104,7 +110,18 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
         let own = own::find(&connection, args.drive.runs.open().path()).await?;
         own::refuse(&planned.graph, own.as_deref())?;
         rights::check(&planned.graph, &connection, output).await?;
-        let (dir, journal, created) = begin_journal(args, &planned.graph, &loaded, &connection, &outside)?;
+        let holder = Holder::this_process(outside.clock.now());
+        let dir = args.drive.runs.open().create(&planned.graph.digest)?;
+        let claim = Claim { run: dir.id(), holder: &holder, previous: None, waits: false };
+        let lock = match args.drive.lock.take(&connection, &outside, claim, output).await {
+            Ok(lock) => lock,
+            Err(failed) => {
+                // Nothing was begun, and nothing is to look as if it had been.
+                let _ = std::fs::remove_dir_all(dir.path());
+                return Err(failed);
+            }
+        };
+        let journal = begin_journal(&dir, &planned.graph, &loaded, &connection, &holder)?;
         if output.format == Format::Text {
             output.remark(&format!("{}  run {}", planned.graph.name, dir.id()));
         }
@@ -114,11 +131,12 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
             graph: Arc::new(planned.graph),
             own,
             records: Vec::new(),
-            last_seen: created,
+            holder: holder.clone(),
+            last_seen: holder.since,
             secrets: parameters.secrets,
             settings: args.drive.settings(),
         };
-        start.drive(journal, planned.facts, connection, outside, output).await
+        start.drive(journal, lock, planned.facts, connection, outside, output).await
     })
 }
 
@@ -129,49 +147,93 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
     let graph: Arc<Graph> = Arc::new(runs::read_graph(&dir)?);
     let sources = runs::check_sources(&dir, &graph, args.pinned)?;
     let outside = Outside::system();
-    let now = outside.clock.now();
-    let Opened { journal, header, records, repaired, last_seen_ms } =
-        Journal::open_append::<Event>(&dir, &Holder::this_process(now))?;
-    let state = fold(graph.clone(), &records)?;
-    if let Phase::Ended(_) = state.phase {
-        let what = format!("run {} has ended: {}", dir.id(), state.phase.word());
-        return Err(Failed::told("E508", what, Exit::Usage).help("`sprag run` begins a new one"));
+    let holder = Holder::this_process(outside.clock.now());
+    // The run's own lock first: whoever has it on this machine is not asked for the cluster's. A takeover needs the
+    // cluster's first, since it is what allows it.
+    let opened = if args.take_over { None } else { Some(Journal::open_append::<Event>(&dir, &holder)?) };
+    if let Some(opened) = &opened {
+        tell_found(&dir, &graph, opened, holder.since, output)?;
     }
     let secrets = runs::read_secrets(&graph, &args.parameters)?;
-    if output.format == Format::Text {
-        output.remark(render_resumed(dir.id(), &state, now - last_seen_ms).trim_end());
-    }
-    for remark in sources.iter().chain(&repaired.map(|torn| runs::repaired(&torn))) {
+    for remark in &sources {
         output.remark(remark);
     }
     block_on(async {
         let connection = args.login.connect(&outside).await?;
+        let previous = opened.as_ref().and_then(|opened| opened.previous.clone());
+        let claim = Claim { run: dir.id(), holder: &holder, previous, waits: args.take_over };
+        let lock = args.drive.lock.take(&connection, &outside, claim, output).await?;
+        let opened = match opened {
+            Some(opened) => opened,
+            None => take_over(&dir, &graph, &holder, output)?,
+        };
+        let Opened { journal, header, records, last_seen_ms, .. } = opened;
         runs::check_cluster(&header, &connection)?;
         let facts = load::watch(&graph, &connection, &outside).await?;
         let own = own::find(&connection, args.drive.runs.open().path()).await?;
         let settings = args.drive.settings();
-        let start = Start { dir, runs, graph, own, records, last_seen: last_seen_ms, secrets, settings };
-        start.drive(journal, facts, connection, outside, output).await
+        let start = Start { dir, runs, graph, own, records, holder, last_seen: last_seen_ms, secrets, settings };
+        start.drive(journal, lock, facts, connection, outside, output).await
     })
 }
 
-/// Makes the run's folder: graph and sources first, then the journal. Gives also when that was, Unix milliseconds.
+/// Opens a run whose cluster's lock is ours: as it is if nobody has it here, else by a new epoch of its journal.
+fn take_over(dir: &RunDir, graph: &Arc<Graph>, holder: &Holder, output: &Output) -> Result<Opened<Event>, Failed> {
+    let opened = match Journal::open_append::<Event>(dir, holder) {
+        Err(JournalError::LockHeld { .. }) => Journal::take_over::<Event>(dir, holder)?,
+        other => other?,
+    };
+    if let Some(takeover) = &opened.takeover {
+        let from = takeover.replaced.as_ref().map_or_else(
+            || "a driver that does not say who it is".to_owned(),
+            |replaced| format!("process {} on {}", replaced.pid, replaced.host),
+        );
+        output.remark(&format!(
+            "the run was taken over from {from}: epoch {} of its journal, behind record {}; what that driver still tries \
+             is refused",
+            takeover.epoch, takeover.seq
+        ));
+    }
+    tell_found(dir, graph, &opened, holder.since, output)?;
+    Ok(opened)
+}
+
+/// Says what a resume finds; refuses a run that is over.
+fn tell_found(
+    dir: &RunDir,
+    graph: &Arc<Graph>,
+    opened: &Opened<Event>,
+    now: i64,
+    output: &Output,
+) -> Result<(), Failed> {
+    let state = fold(graph.clone(), &opened.records)?;
+    if let Phase::Ended(_) = state.phase {
+        let what = format!("run {} has ended: {}", dir.id(), state.phase.word());
+        return Err(Failed::told("E508", what, Exit::Usage).help("`sprag run` begins a new one"));
+    }
+    if output.format == Format::Text {
+        output.remark(render_resumed(dir.id(), &state, now - opened.last_seen_ms).trim_end());
+    }
+    if let Some(torn) = &opened.repaired {
+        output.remark(&runs::repaired(torn));
+    }
+    Ok(())
+}
+
+/// Makes the run's journal: graph and sources first.
 fn begin_journal(
-    args: &RunArgs,
+    dir: &RunDir,
     graph: &Graph,
     loaded: &Loaded,
     connection: &Connection,
-    outside: &Outside,
-) -> Result<(RunDir, Journal, i64), Failed> {
-    let now = outside.clock.now();
-    let dir = args.drive.runs.open().create(&graph.digest)?;
+    holder: &Holder,
+) -> Result<Journal, Failed> {
     let json = serde_json::to_vec(graph).map_err(|error| Failed::fault(error.to_string()))?;
     let sources: Vec<(String, String)> =
         loaded.sources.iter().map(|(_, source)| (source.name.clone(), source.text.to_string())).collect();
     dir.write_plan(&json, sources.iter().map(|(name, text)| (name.as_str(), text.as_str())))?;
-    let header = Header::new(dir.id(), &graph.digest, &connection.uid, now);
-    let journal = Journal::create(&dir, &header, &Holder::this_process(now))?;
-    Ok((dir, journal, now))
+    let header = Header::new(dir.id(), &graph.digest, &connection.uid, holder.since);
+    Ok(Journal::create(dir, &header, holder)?)
 }
 
 struct Start {
@@ -180,6 +242,7 @@ struct Start {
     graph: Arc<Graph>,
     own: Option<Arc<OwnPlace>>,
     records: Vec<Record<Event>>,
+    holder: Holder,
     last_seen: i64,
     secrets: BTreeMap<String, String>,
     settings: Settings,
@@ -189,6 +252,7 @@ impl Start {
     async fn drive(
         self,
         mut journal: Journal,
+        lock: Held,
         facts: load::Watched,
         connection: Connection,
         outside: Outside,
@@ -205,20 +269,22 @@ impl Start {
             let head = json!({ "run": &*id, "playbook": self.graph.name, "folder": self.dir.path() });
             output.shown(&format!("{head}\n"));
         }
+        let (fence, requests) = lock.put_behind(&connection.requests, &mut journal);
         let store = Arc::new(StoreHandle::spawn(journal)?);
         let run = Run {
             id: id.clone(),
             graph: self.graph.clone(),
             records: self.records,
             store: store.clone(),
-            requests: connection.requests.clone(),
+            requests,
+            fence,
             facts: facts.facts.clone(),
             outside,
             secrets: self.secrets,
             environment: connection.environment(),
             seed: now.unsigned_abs() ^ u64::from(std::process::id()),
             last_seen: self.last_seen,
-            host: (Holder::this_process(now).host, std::process::id()),
+            host: (self.holder.host, self.holder.pid),
             own: self.own,
             runs: Arc::new(RunsHere(self.runs)),
             settings: self.settings,
@@ -231,6 +297,7 @@ impl Start {
         {
             store.close().await;
         }
+        lock.release(output).await;
         finish(&self.dir, self.graph, ending, output)
     }
 }

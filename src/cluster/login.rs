@@ -170,7 +170,7 @@ fn login_again(options: &LoginOptions, context: &str, server: &str) -> Login {
 }
 
 /// The server's version and the UID of kube-system.
-async fn greet(requests: &Requests, server: &str, context: &str) -> Result<(String, String), LoginError> {
+pub(super) async fn greet(requests: &Requests, server: &str, context: &str) -> Result<(String, String), LoginError> {
     let asked = tokio::time::timeout(REACH, async {
         let version: ServerVersion = requests.get("/version").await?;
         let uid = match requests.get::<Namespace>("/api/v1/namespaces/kube-system").await {
@@ -194,7 +194,7 @@ async fn greet(requests: &Requests, server: &str, context: &str) -> Result<(Stri
 }
 
 fn unreachable(requests: &Requests, server: &str, context: &str) -> LoginError {
-    let why = requests.trouble().unwrap_or_else(|| "it asks for patience".to_owned());
+    let why = requests.trouble_since().map_or_else(|| "it asks for patience".to_owned(), |(_, why)| why);
     // TLS 1.3 tells a client that its certificate is no good only once the connection stands: as an alert.
     if why.contains("received fatal alert") {
         return LoginError::Refused(format!("{server} refuses the client certificate of context `{context}`: {why}"));
@@ -298,13 +298,12 @@ fn from_pod(options: &LoginOptions) -> Result<kube::Config, LoginError> {
         .map_err(|error| LoginError::Config(format!("the service account of this pod cannot be used: {error}")))
 }
 
+/// An environment, and the file that it names, which is there for as long as this is kept.
+type ForCommands = (Vec<(String, String)>, Option<Arc<TempPath>>);
+
 /// What commands are given so that they reach the same cluster: the files, absolute, and where another context than the
 /// current one was chosen, a file that says so before them (the first that names a current context wins).
-fn for_commands(
-    chosen: &Chosen,
-    options: &LoginOptions,
-    context: &str,
-) -> Result<(Vec<(String, String)>, Option<Arc<TempPath>>), LoginError> {
+fn for_commands(chosen: &Chosen, options: &LoginOptions, context: &str) -> Result<ForCommands, LoginError> {
     let is_current = chosen.config.current_context.as_deref() == Some(context);
     let named = options.kubeconfig.is_some() || std::env::var_os("KUBECONFIG").is_some();
     if is_current && !named {

@@ -1,13 +1,14 @@
-//! The way to a cluster: login, requests with one retry layer, the snapshot.
+//! The way to a cluster: login, requests with one retry layer, the lock, the snapshot.
 
 mod credentials;
+pub mod lock;
 mod login;
 mod pod;
 mod requests;
 mod rights;
 pub mod snapshot;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use login::{Connection, LoginError, LoginOptions, connect};
 pub use pod::{OwnPlace, PodNames, own_place};

@@ -3,6 +3,7 @@
 //! - A read is sent again until it is answered. A mutation is sent again only where the server cannot have begun it (no
 //!   connection, 429, 503 and its kin); where its answer was lost, [`RequestError::Lost`] leaves it to the caller to look.
 //! - No bound but the caller's: dropping the future ends it.
+//! - Before each attempt of a mutation the [`Fence`] is asked, so that a process that has lost its lock changes nothing.
 //! - Pauses are taken on tokio's clock and are the same for the same seed.
 
 use std::error::Error as _;
@@ -13,13 +14,13 @@ use std::time::Duration;
 
 use futures_util::stream::{BoxStream, Stream, StreamExt};
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use http_body_util::BodyExt;
 use kube::core::WatchEvent;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::credentials::Credentials;
+use super::lock::{Fence, LockLost};
 use crate::catalog::value::format_duration;
 use crate::facts::objects::Meta;
 use crate::outside::Clock;
@@ -50,6 +51,7 @@ pub struct Requests {
     credentials: Arc<Credentials>,
     clock: Arc<dyn Clock>,
     seed: u64,
+    fence: Fence,
     shared: Arc<Shared>,
 }
 
@@ -93,6 +95,9 @@ pub enum RequestError {
     /// The answer of a mutation was lost: look before it is sent again.
     #[error("{0}")]
     Lost(String),
+    /// It was not sent: this process has lost its lock, and may change nothing any more.
+    #[error("{0}")]
+    Fenced(String),
     /// Another code: code and message.
     #[error("{1}")]
     Other(u16, String),
@@ -188,7 +193,22 @@ impl Requests {
 
     /// The same over a client that can log in anew.
     pub(super) fn over(credentials: Credentials, clock: Arc<dyn Clock>, seed: u64) -> Self {
-        Self { credentials: Arc::new(credentials), clock, seed, shared: Arc::default() }
+        let (credentials, fence) = (Arc::new(credentials), Fence::default());
+        Self { credentials, clock, seed, fence, shared: Arc::default() }
+    }
+
+    /// The same way, whose mutations `fence` lets through. What this one does is not fenced.
+    #[must_use]
+    pub fn fenced(&self, fence: Fence) -> Self {
+        Self { fence, ..self.clone() }
+    }
+
+    /// Whether a mutation would be let through now; for changes that do not go this way, such as a command's.
+    ///
+    /// # Errors
+    /// [`RequestError::Fenced`]
+    pub async fn confirm_fence(&self) -> Result<(), RequestError> {
+        self.fence.confirm().await.map_err(|lost: LockLost| RequestError::Fenced(lost.to_string()))
     }
 
     /// GET.
@@ -312,16 +332,15 @@ impl Requests {
         RequestError::Lost(why)
     }
 
-    /// Since the last success nothing but connection errors, timeouts and 5xx came: the last of them.
+    /// Since the last success nothing but connection errors, timeouts and 5xx came: the last of them, and for how long.
     pub fn trouble(&self) -> Option<String> {
-        let trouble = self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.as_ref().map(|trouble| {
-            let lasted = (self.clock.now() - trouble.since).max(0) / 1000 * 1000;
-            format!("{} (no answer for {})", trouble.last, format_duration(lasted))
+        self.trouble_since().map(|(since, last)| {
+            let lasted = (self.clock.now() - since).max(0) / 1000 * 1000;
+            format!("{last} (no answer for {})", format_duration(lasted))
         })
     }
 
-    /// The same with the time since when, Unix milliseconds.
+    /// The last trouble, and since when no request has succeeded (Unix milliseconds).
     pub fn trouble_since(&self) -> Option<(i64, String)> {
         let trouble = self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         trouble.as_ref().map(|trouble| (trouble.since, trouble.last.clone()))
@@ -341,6 +360,9 @@ impl Requests {
     async fn call(&self, call: &Call<'_>) -> Result<Vec<u8>, RequestError> {
         let mut has_renewed = false;
         for attempt in 0.. {
+            if call.method != Method::GET {
+                self.confirm_fence().await?;
+            }
             let (client, generation) = self.credentials.client();
             let again = match self.attempt(&client, call).await? {
                 Answer::Good(body) => {
@@ -393,7 +415,7 @@ impl Requests {
         let exchange = async {
             let response = client.send(request).await?;
             let (head, body) = response.into_parts();
-            let body = body.collect().await?.to_bytes();
+            let body = body.collect_bytes().await?;
             Ok::<_, kube::Error>((head.status, head.headers, body))
         };
         Ok(match tokio::time::timeout(TIMEOUT, exchange).await {
@@ -444,6 +466,7 @@ fn judge(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
     let in_header = headers.get(header::RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
     let after =
         in_header.or(details.retry_after_seconds).map(|after| Duration::from_secs(after).min(LONGEST_RETRY_AFTER));
+    let is_from_store = message.starts_with("etcdserver: ");
     match code.as_u16() {
         429 => {
             let causes = details.causes.unwrap_or_default();
@@ -458,8 +481,8 @@ fn judge(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
         number @ 500..=599 => Answer::Again(Again {
             why: format!("{number} {message}"),
             after,
-            // A gateway's word, or the server's that it gave up waiting: the request went through.
-            may_be_done: matches!(number, 502 | 504),
+            // A gateway's word, the server's that it gave up waiting, or that its store did: it may be written all the same.
+            may_be_done: matches!(number, 502 | 504) || is_from_store,
             is_trouble: true,
         }),
         number => Answer::No(refusal(number, message)),
@@ -481,7 +504,7 @@ fn refusal(code: u16, message: String) -> RequestError {
 /// The first line of an answer that is no `Status`, such as a proxy's page.
 fn plain_message(code: StatusCode, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(200)]);
-    match text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('<')) {
+    match text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['<', '{'])) {
         Some(line) => line.to_owned(),
         None => code.canonical_reason().unwrap_or("an answer without a reason").to_lowercase(),
     }

@@ -12,6 +12,14 @@ use super::locate::{Located, locate};
 /// The pause of a `retry` that says none, in milliseconds.
 const RETRY_EVERY: i64 = 10_000;
 
+/// What comes after an attempt that failed.
+enum AfterFailure {
+    /// No further attempt.
+    Over(Outcome),
+    /// Another one.
+    Again(Progress),
+}
+
 impl Driver<'_> {
     pub(super) async fn on_finished(&mut self, finished: Finished) -> Result<(), DriveError> {
         match finished {
@@ -39,8 +47,10 @@ impl Driver<'_> {
             Attempt::Interrupted if *self.stop.borrow() == Stop::Out => return Ok(()),
             Attempt::Interrupted => Outcome::Interrupted,
             Attempt::Failed(failure) => match self.after_failure(id, &located, action, failure) {
-                Ok(outcome) => outcome,
-                Err(event) => return self.emit(vec![event]).await,
+                AfterFailure::Over(outcome) => outcome,
+                AfterFailure::Again(progress) => {
+                    return self.emit(vec![Event::StepProgress { step: id.clone(), progress }]).await;
+                }
             },
             Attempt::Refused(failure) => self.halts_the_run(&failure).unwrap_or_else(|| failed(failure)),
             Attempt::InDoubt(why) => self.in_doubt(&located, action, why),
@@ -48,31 +58,26 @@ impl Driver<'_> {
         self.emit(vec![Event::StepEnded { step: id.clone(), outcome }]).await
     }
 
-    /// The outcome of a step whose attempt failed, or the event that another attempt follows.
-    fn after_failure(
-        &mut self,
-        id: &Id,
-        located: &Located<'_>,
-        action: &Action,
-        failure: Failure,
-    ) -> Result<Outcome, Event> {
+    /// What comes after an attempt that failed.
+    fn after_failure(&mut self, id: &Id, located: &Located<'_>, action: &Action, failure: Failure) -> AfterFailure {
         if self.effect_is_there(located, action) {
             let note = Some(format!("its effect is there, though it said: {}", failure.message));
-            return Ok(Outcome::Done { value: None, note });
+            return AfterFailure::Over(Outcome::Done { value: None, note });
         }
         if let Some(outcome) = self.halts_the_run(&failure) {
-            return Ok(outcome);
+            return AfterFailure::Over(outcome);
         }
         let (more, every) = self.retries(located, action);
         let tries = self.state.steps.get(id).map_or(1, |step| step.tries);
         if i64::from(tries) > more || *self.stop.borrow() != Stop::No {
-            return Ok(failed(failure));
+            return AfterFailure::Over(failed(failure));
         }
         let next = self.now() + every;
-        Err(Event::StepProgress { step: id.clone(), progress: Progress::AttemptFailed { failure, next } })
+        AfterFailure::Again(Progress::AttemptFailed { failure, next })
     }
 
-    /// A cluster out of reach, a login that ended or a right that is gone is no failure of the step: the run is halted, and the step is open.
+    /// A cluster out of reach, a login that ended or a right that is gone is no failure of the step: the run is halted,
+    /// and the step is open.
     fn halts_the_run(&mut self, failure: &Failure) -> Option<Outcome> {
         if !OUT_OF_REACH.contains(&failure.code.as_str()) {
             return None;

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::actions::ownership::KnownRuns;
 use crate::actions::{Args, Attempt, Note, Stop};
 use crate::catalog::value::Value;
+use crate::cluster::lock::{Fence, LockLost};
 use crate::cluster::{OwnPlace, RequestError, Requests};
 use crate::expr::{Bindings, Compiled, EvalError, FactSource};
 use crate::facts::SharedFacts;
@@ -64,6 +65,8 @@ pub struct Run {
     pub store: Arc<dyn Store<Event>>,
     /// The way to the cluster.
     pub requests: Requests,
+    /// Whether this process may still drive the run.
+    pub fence: Fence,
     /// What is known of it, already in step with it.
     pub facts: SharedFacts,
     /// Clock and processes.
@@ -104,6 +107,9 @@ pub enum DriveError {
     /// The journal says what cannot be: it is damaged, or sprag is at fault.
     #[error("the journal says what cannot be: {0}")]
     Illegal(#[from] IllegalEvent),
+    /// The lock is not ours any more: another may drive the run.
+    #[error("the lock is lost: {0}")]
+    LockLost(LockLost),
     /// An append did not come back for 20 s.
     #[error("the journal's disk does not answer: an append has been waiting for 20s")]
     Hung,
@@ -259,6 +265,9 @@ impl<'o> Driver<'o> {
 
     async fn run(&mut self, mut signals: mpsc::UnboundedReceiver<String>) -> Result<Ending, DriveError> {
         let mut changed = self.run.facts.changed();
+        let fence = self.run.fence.clone();
+        let lost = fence.lost();
+        tokio::pin!(lost);
         loop {
             self.advance().await?;
             if let Some(ending) = self.ending().await? {
@@ -268,6 +277,7 @@ impl<'o> Driver<'o> {
             let wake = self.next_wake(now);
             tokio::select! {
                 biased;
+                lost = &mut lost => return Err(DriveError::LockLost(lost)),
                 Some(signal) = signals.recv() => self.on_signal(signal).await?,
                 Some(note) = self.received.recv() => self.on_notes(note).await?,
                 Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {

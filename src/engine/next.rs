@@ -128,7 +128,7 @@ impl RunState {
     pub(super) fn body_failed(&self, id: &str) -> Option<bool> {
         let (mut walk, node) = self.walk_to(id)?;
         match &node.kind {
-            NodeKind::Group(group) => Some(walk.block(&group.body, id, Mode::Go) == Status::Failed),
+            NodeKind::Group(group) => Some(walk.ended_badly(&group.body, id)),
             NodeKind::Rollout(_) => {
                 let state = self.rollouts.get(id)?;
                 Some(state.batch < state.batches())
@@ -175,6 +175,12 @@ impl<'s> Walk<'s> {
             }
         }
         Status::Done
+    }
+
+    /// Whether a statement of a block failed, tolerated or not.
+    fn ended_badly(&mut self, block: &'s Block, prefix: &str) -> bool {
+        let mut statuses = block.nodes.iter().map(|node| self.node(node, prefix, Mode::Stop));
+        statuses.find(|status| *status != Status::Done) == Some(Status::Failed)
     }
 
     fn node(&mut self, node: &'s Node, prefix: &str, mode: Mode) -> Status {

@@ -317,7 +317,8 @@ fn register_operators(engine: &mut Engine) {
     engine.register_fn("ne", |a: Value, b: Value| Value::Bool(!op::equal(&a, &b)));
     engine
         .register_fn("isin", |a: Value, b: Value| -> HostResult<Value> { host(op::contains(&a, &b).map(Value::Bool)) });
-    let orders: [(&str, fn(Ordering) -> bool); 4] =
+    type Order = (&'static str, fn(Ordering) -> bool);
+    let orders: [Order; 4] =
         [("lt", Ordering::is_lt), ("le", Ordering::is_le), ("gt", Ordering::is_gt), ("ge", Ordering::is_ge)];
     for (name, holds) in orders {
         engine.register_fn(name, move |a: Value, b: Value| -> HostResult<Value> {

@@ -12,6 +12,8 @@ pub mod evaluate;
 pub mod ir;
 pub mod lower;
 mod operators;
+#[cfg(test)]
+mod tests;
 
 pub use evaluate::{Bindings, Compiled, EvalError, FactSource, Memo, facts_in, load, reads_field, secret_marker};
 pub use operators::total_order;

@@ -36,10 +36,15 @@ pub(super) struct Group<E> {
 impl Chain {
     /// The first line of a journal, and the chain that begins with it.
     pub(super) fn start(header: &Header) -> Result<(Vec<u8>, Self), io::Error> {
+        let nothing = Self { last_seq: 0, head: String::new(), driver: 1 };
+        nothing.go_on(header)
+    }
+
+    /// The first line of a file whose records follow those of this chain, and the chain that goes on with it.
+    pub(super) fn go_on(&self, header: &Header) -> Result<(Vec<u8>, Self), io::Error> {
         let line = line_of(header)?;
         let head = hash_line(&line[..line.len() - 1]);
-        let chain = Self { last_seq: 0, head, driver: 1 };
-        Ok((line, chain))
+        Ok((line, Self { head, ..self.clone() }))
     }
 
     /// The lines for `events`. Each is decoded again, so that a value that JSON cannot carry (a NaN)

@@ -68,6 +68,26 @@ pub enum JournalError {
         /// Who holds it, when the lock file tells.
         holder: Option<Holder>,
     },
+    /// Another process took the run over while this one drove it. Do not retry: what this process knows of
+    /// the run is not what is recorded any more.
+    #[error("run `{run}` was taken over by {}: this process drove its epoch {epoch}", name_holder(by.as_ref()))]
+    Superseded {
+        /// The run.
+        run: String,
+        /// The epoch of this process.
+        epoch: u32,
+        /// Who took it over, when the lock file tells.
+        by: Option<Holder>,
+    },
+    /// This process may drive the run no more, for a reason that the journal does not know, such as a lost
+    /// lock. Do not retry.
+    #[error("run `{run}` is not driven by this process any more: {because}")]
+    NotDriving {
+        /// The run.
+        run: String,
+        /// Why.
+        because: String,
+    },
     /// The run's folder is there, but the process ended before the journal had its first line:
     /// nothing was done. Do not retry; start a new run.
     #[error("run `{run}` never began: its journal has no header")]
@@ -133,13 +153,15 @@ impl JournalError {
             Self::ChainBroken { .. } => "E608",
             Self::AppendFailed { .. } | Self::Poisoned { .. } => "E609",
             Self::NotAJournal { .. } => "E610",
+            Self::Superseded { .. } => "E611",
+            Self::NotDriving { .. } => "E612",
         }
     }
 
     /// The code that the process exits with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::LockHeld { .. } => 6,
+            Self::LockHeld { .. } | Self::Superseded { .. } | Self::NotDriving { .. } => 6,
             Self::NoSuchRun { .. } => 2,
             _ => 7,
         }
@@ -159,7 +181,11 @@ impl JournalError {
             Self::Newer { .. } => "use the version that wrote it, or a later one",
             Self::LockHeld { .. } => {
                 "wait for that process to end, or end it, then `sprag resume`; `sprag status` shows \
-                 what it is doing"
+                 what it is doing; `sprag resume --take-over` replaces one that hangs"
+            }
+            Self::Superseded { .. } => "`sprag status` shows what the other process is doing; leave the run to it",
+            Self::NotDriving { .. } => {
+                "`sprag status` shows how the run stands; `sprag resume` goes on once nobody drives it"
             }
             Self::NeverBegun { .. } => "nothing was done; start again with `sprag run`, the folder can be deleted",
             Self::NoSuchRun { .. } => "`sprag runs` lists the runs, `--dir` names the folder that holds them",

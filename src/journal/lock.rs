@@ -2,7 +2,8 @@
 //!
 //! The lock lies on a file of its own, which is never removed or renamed. Its text says who holds it,
 //! for people; whether it is held, only the kernel knows. Only drivers touch it. They lock the
-//! heartbeat's file too, and by that one the others see whether there is a driver.
+//! heartbeat's file too, and by that one the others see whether there is a driver. Each epoch has its own two files, since
+//! a driver that hangs keeps those that it has.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -20,7 +21,7 @@ pub struct Holder {
     pub host: String,
     /// The process on it.
     pub pid: u32,
-    /// Since when it holds the lock, unix milliseconds.
+    /// Since when it drives the run, unix milliseconds.
     pub since: i64,
 }
 
@@ -62,18 +63,24 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the run `run` for `holder`, or says who has it. `alive` is locked with it, for
+    /// Takes the lock of the run `run` for `holder` and tells who had it before, or says who has it. `alive` is locked with it, for
     /// those who only [`look`]: were they to touch the lock itself, a driver could find them in its way.
-    pub(super) fn acquire(path: &Path, alive: &Path, run: &str, holder: &Holder) -> Result<Self, JournalError> {
+    pub(super) fn acquire(
+        path: &Path,
+        alive: &Path,
+        run: &str,
+        holder: &Holder,
+    ) -> Result<(Self, Option<Holder>), JournalError> {
         let mut file = open_or_create(path)?;
         if !is_taken(file.try_lock()).map_err(JournalError::io("lock", path))? {
             return Err(JournalError::LockHeld { run: run.to_owned(), holder: read_holder(path) });
         }
+        let previous = read_holder(path);
         write_holder(&mut file, holder).map_err(JournalError::io("write", path))?;
         let lock = Self { file, alive: open_or_create(alive)? };
         // No other driver is here any more, so this waits for eyes at most.
         lock.alive.lock().map_err(JournalError::io("lock", alive))?;
-        Ok(lock)
+        Ok((lock, previous))
     }
 }
 
@@ -121,6 +128,7 @@ fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
     file.write_all(&text)
 }
 
-fn read_holder(path: &Path) -> Option<Holder> {
+/// Who holds the lock at `path`, or held it last, when its text tells.
+pub(super) fn read_holder(path: &Path) -> Option<Holder> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::epoch::Takeover;
 use super::error::JournalError;
 
 /// The format that this version writes, and the newest that it reads. It changes when framing,
@@ -29,7 +30,7 @@ pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
 
-/// The first line: what run this is.
+/// The first line of a file: what run this is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     magic: String,
@@ -43,6 +44,9 @@ pub struct Header {
     pub cluster: String,
     /// When the run was created, unix milliseconds.
     pub created: i64,
+    /// How the file goes on with an earlier one; the first file of a run has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<Takeover>,
 }
 
 impl Header {
@@ -56,7 +60,20 @@ impl Header {
             digest: digest.into(),
             cluster: cluster.into(),
             created: created_ms,
+            takeover: None,
         }
+    }
+
+    /// The header of the same run for a later epoch, in today's format.
+    pub(super) fn of_epoch(&self, takeover: Takeover) -> Self {
+        let fresh = Self::new(&self.run, &self.digest, &self.cluster, self.created);
+        Self { takeover: Some(takeover), ..fresh }
+    }
+
+    /// Whether both are headers of one run.
+    pub(super) fn is_same_run(&self, other: &Self) -> bool {
+        let run = |header: &Self| (header.run.clone(), header.digest.clone(), header.cluster.clone(), header.created);
+        run(self) == run(other)
     }
 
     /// The header in the JSON of the first line of `path`; refuses one that this version cannot read.

@@ -9,9 +9,10 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use super::durable;
+use super::epoch;
 use super::error::JournalError;
-use super::file;
 use super::lock::{self, Holder, Lock, LockState};
+use super::read;
 use super::record::Header;
 use super::scan;
 use super::sources;
@@ -43,6 +44,8 @@ pub struct RunSummaryRaw {
     pub lock: LockState,
     /// When a driver was last alive, unix milliseconds.
     pub alive_ms: Option<i64>,
+    /// The latest epoch: 1, and one more for each takeover.
+    pub epoch: u32,
 }
 
 impl RunsDir {
@@ -195,10 +198,10 @@ impl RunDir {
         Ok(found)
     }
 
-    /// Notes that a driver was alive at `now_ms` (unix milliseconds); not synced. The file is written
-    /// over in place, so that a crash between two writes does not leave it empty.
-    pub fn touch_alive(&self, now_ms: i64) -> Result<(), JournalError> {
-        let path = self.alive_path();
+    /// Notes that the driver of an epoch was alive at `now_ms` (unix milliseconds); not synced. The file is
+    /// written over in place, so that a crash between two writes does not leave it empty.
+    pub(super) fn touch_alive(&self, epoch: u32, now_ms: i64) -> Result<(), JournalError> {
+        let path = self.alive_path(epoch);
         let text = format!("{now_ms}\n");
         let write = || -> io::Result<()> {
             let mut options = OpenOptions::new();
@@ -209,46 +212,75 @@ impl RunDir {
         write().map_err(JournalError::io("write", &path))
     }
 
-    /// When a driver was last alive, unix milliseconds; `None` when that was never noted.
+    /// When a driver of the latest epoch was last alive, unix milliseconds; `None` when that was never noted.
+    /// A driver that was taken over tells nothing by its life.
     pub fn alive_ms(&self) -> Option<i64> {
-        let text = fs::read_to_string(self.alive_path()).ok()?;
+        self.alive_ms_in(self.latest_epoch().ok()?)
+    }
+
+    /// When a driver of that epoch was last alive.
+    pub(super) fn alive_ms_in(&self, epoch: u32) -> Option<i64> {
+        let text = fs::read_to_string(self.alive_path(epoch)).ok()?;
         text.trim().parse().ok()
     }
 
-    /// Whether somebody drives the run now.
+    /// Whether somebody drives the run now. Who was taken over does not, though it may hold its epoch's lock.
     pub fn lock_state(&self) -> Result<LockState, JournalError> {
-        lock::look(&self.lock_path(), &self.alive_path())
+        let epoch = self.latest_epoch()?;
+        lock::look(&self.lock_path(epoch), &self.alive_path(epoch))
     }
 
-    /// Takes the run's lock.
-    pub(super) fn lock(&self, holder: &Holder) -> Result<Lock, JournalError> {
-        Lock::acquire(&self.lock_path(), &self.alive_path(), &self.id, holder)
+    /// Takes the lock of an epoch, and tells who had it before.
+    pub(super) fn lock(&self, epoch: u32, holder: &Holder) -> Result<(Lock, Option<Holder>), JournalError> {
+        Lock::acquire(&self.lock_path(epoch), &self.alive_path(epoch), &self.id, holder)
+    }
+
+    /// Who holds the lock of an epoch, or held it last, when its text tells.
+    pub(super) fn holder_of(&self, epoch: u32) -> Option<Holder> {
+        lock::read_holder(&self.lock_path(epoch))
+    }
+
+    /// The latest epoch, begun or only claimed.
+    pub(super) fn latest_epoch(&self) -> Result<u32, JournalError> {
+        epoch::latest_in(&self.path)
     }
 
     fn summary(self) -> Result<RunSummaryRaw, JournalError> {
-        Ok(RunSummaryRaw { header: self.read_header(), lock: self.lock_state()?, alive_ms: self.alive_ms(), dir: self })
+        Ok(RunSummaryRaw {
+            header: self.read_header(),
+            lock: self.lock_state()?,
+            alive_ms: self.alive_ms(),
+            epoch: self.latest_epoch()?,
+            dir: self,
+        })
     }
 
     fn read_header(&self) -> Result<Header, JournalError> {
-        let path = self.journal_path();
+        let path = self.epoch_path(epoch::FIRST);
         let mut bytes = Vec::new();
-        file::open_to_read(self)?
+        read::open_to_read(self, epoch::FIRST)?
             .take(HEADER_BYTES)
             .read_to_end(&mut bytes)
             .map_err(JournalError::io("read", &path))?;
         scan::scan_header(&bytes, &path, &self.id)
     }
 
-    pub(super) fn journal_path(&self) -> PathBuf {
-        self.path.join("journal")
+    /// The file of an epoch.
+    pub(super) fn epoch_path(&self, epoch: u32) -> PathBuf {
+        self.path.join(epoch::name_of(epoch))
     }
 
-    pub(super) fn lock_path(&self) -> PathBuf {
-        self.path.join("journal.lock")
+    /// The lock's file of an epoch.
+    pub(super) fn lock_path(&self, epoch: u32) -> PathBuf {
+        self.path.join(format!("{}.lock", epoch::name_of(epoch)))
     }
 
-    fn alive_path(&self) -> PathBuf {
-        self.path.join("alive")
+    /// The heartbeat's file of an epoch.
+    fn alive_path(&self, epoch: u32) -> PathBuf {
+        self.path.join(match epoch {
+            epoch::FIRST => "alive".to_owned(),
+            later => format!("alive.{later}"),
+        })
     }
 
     fn graph_path(&self) -> PathBuf {

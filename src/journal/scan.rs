@@ -3,15 +3,28 @@
 //! A crash can only leave the beginning of what was written, perhaps with rubbish after it. So where
 //! the first bad byte is followed by nothing that checks out, the tail is torn and may be cut. Where a
 //! good line follows, no crash of ours did that, and the journal is refused.
+//!
+//! A file that a later epoch goes on with is read up to the line that the later header names, and has to have it. What
+//! stands behind it came too late and is not looked at.
 
 use std::path::{Path, PathBuf};
 
 use super::chain::{Chain, hash_line};
+use super::epoch::{self, Takeover};
 use super::error::JournalError;
 use super::frame::{self, Frame};
 use super::record::{Envelope, HEADER_OPENING, Header, Payload, RECORD_VERSION, Record, newer, parse_record};
 
-/// What a journal's bytes say, up to the first thing that is wrong.
+/// Between what a file's records stand.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Bounds<'a> {
+    /// The chain that the file goes on with; none in the first file.
+    pub(super) after: Option<&'a Chain>,
+    /// The later epoch that goes on with this file.
+    pub(super) until: Option<&'a Takeover>,
+}
+
+/// What a file's bytes say, up to the first thing that is wrong.
 pub(super) struct Scan<E> {
     pub(super) header: Header,
     /// Good records in order; optional events that are not known here are left out.
@@ -26,11 +39,16 @@ pub(super) struct Scan<E> {
     pub(super) fault: Option<JournalError>,
 }
 
-/// Reads the whole journal of the run `run` from `bytes`, which came from `path`.
-pub(super) fn scan<E: Payload>(bytes: &[u8], path: &Path, run: &str) -> Result<Scan<E>, JournalError> {
+/// Reads a whole file of the run `run` from `bytes`, which came from `path`.
+pub(super) fn scan<E: Payload>(
+    bytes: &[u8],
+    path: &Path,
+    run: &str,
+    bounds: Bounds<'_>,
+) -> Result<Scan<E>, JournalError> {
     let first = frame::parse(bytes).ok_or_else(|| judge_first_line(bytes, path, run))?;
     let header = Header::parse(first.json, path)?;
-    let mut walk = Walk::after(first, path.to_path_buf());
+    let mut walk = Walk::after(first, path.to_path_buf(), bounds);
     let fault = walk.read_all(bytes).err();
     Ok(Scan { header, records: walk.records, chain: walk.chain, good: walk.good, is_open: walk.is_open, fault })
 }
@@ -65,22 +83,34 @@ fn has_good_line(bytes: &[u8]) -> bool {
 
 struct Walk<'a, E> {
     path: PathBuf,
+    until: Option<&'a Takeover>,
+    /// The number of the last record before this file.
+    before: u64,
     chain: Chain,
     records: Vec<Record<E>>,
-    /// The frame of each record by its number, from 1.
+    /// The frame of each record of this file, in order.
     frames: Vec<&'a [u8]>,
     good: usize,
     is_open: bool,
 }
 
 impl<'a, E: Payload> Walk<'a, E> {
-    fn after(first: Frame<'a>, path: PathBuf) -> Self {
-        let chain = Chain { last_seq: 0, head: hash_line(first.bytes), driver: 0 };
-        Self { path, chain, records: Vec::new(), frames: Vec::new(), good: first.bytes.len(), is_open: true }
+    fn after(first: Frame<'a>, path: PathBuf, bounds: Bounds<'a>) -> Self {
+        let (before, driver) = bounds.after.map_or((0, 0), |chain| (chain.last_seq, chain.driver));
+        Self {
+            path,
+            until: bounds.until,
+            before,
+            chain: Chain { last_seq: before, head: hash_line(first.bytes), driver },
+            records: Vec::new(),
+            frames: Vec::new(),
+            good: first.bytes.len(),
+            is_open: true,
+        }
     }
 
     fn read_all(&mut self, bytes: &'a [u8]) -> Result<(), JournalError> {
-        while bytes.get(self.good) == Some(&b'\n') {
+        while !self.is_at_the_end() && bytes.get(self.good) == Some(&b'\n') {
             self.good += 1;
             self.is_open = false;
             let Some(frame) = frame::parse(&bytes[self.good..]) else {
@@ -90,6 +120,9 @@ impl<'a, E: Payload> Walk<'a, E> {
             self.good += frame.bytes.len();
             self.is_open = true;
         }
+        if self.is_at_the_end() {
+            return Ok(());
+        }
         if has_good_line(&bytes[self.good..]) {
             return Err(JournalError::Damaged {
                 path: self.path.clone(),
@@ -97,7 +130,21 @@ impl<'a, E: Payload> Walk<'a, E> {
                 last_good: self.chain.last_seq,
             });
         }
-        Ok(())
+        self.until.map_or(Ok(()), |later| Err(self.not_reached(later)))
+    }
+
+    /// Whether a later epoch goes on from here.
+    fn is_at_the_end(&self) -> bool {
+        self.until.is_some_and(|later| later.seq == self.chain.last_seq && later.hash == self.chain.head)
+    }
+
+    fn not_reached(&self, later: &Takeover) -> JournalError {
+        let name = epoch::name_of(later.epoch);
+        self.broken(if self.chain.last_seq < later.seq {
+            format!("it ends before record {}, which `{name}` goes on with", later.seq)
+        } else {
+            format!("record {} is not the one that `{name}` goes on with", later.seq)
+        })
     }
 
     fn take(&mut self, frame: Frame<'a>) -> Result<(), JournalError> {
@@ -135,7 +182,8 @@ impl<'a, E: Payload> Walk<'a, E> {
         if envelope.seq == 0 || envelope.seq > self.chain.last_seq {
             return Ok(false);
         }
-        let earlier = usize::try_from(envelope.seq - 1).ok().and_then(|index| self.frames.get(index));
+        let index = envelope.seq.checked_sub(self.before + 1).and_then(|index| usize::try_from(index).ok());
+        let earlier = index.and_then(|index| self.frames.get(index));
         if earlier == Some(&frame.bytes) {
             return Ok(true);
         }

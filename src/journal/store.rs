@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::chain::Chain;
+use super::epoch::EpochGuard;
 use super::error::JournalError;
 use super::file::Journal;
 use super::record::{Header, Payload, Record};
@@ -39,6 +40,7 @@ pub trait Store<E>: Send + Sync {
 pub struct StoreHandle<E> {
     jobs: Sender<Job<E>>,
     pending: Pending,
+    guard: EpochGuard,
 }
 
 #[derive(Debug)]
@@ -52,13 +54,19 @@ impl<E: Payload> StoreHandle<E> {
     /// Hands the journal to a thread of its own.
     pub fn spawn(journal: Journal) -> Result<Self, JournalError> {
         let (jobs, queue) = mpsc::channel();
+        let guard = journal.epoch_guard();
         let pending = Pending::default();
         let answered = pending.clone();
         thread::Builder::new()
             .name("sprag-store".to_owned())
             .spawn(move || serve(journal, &queue, &answered))
             .map_err(|error| thread_gone(&error))?;
-        Ok(Self { jobs, pending })
+        Ok(Self { jobs, pending, guard })
+    }
+
+    /// Tells whether a later epoch has begun; good for as long as it is kept, like the journal's own.
+    pub fn epoch_guard(&self) -> EpochGuard {
+        self.guard.clone()
     }
 
     /// Waits until everything queued is carried out and the lock is let go. Not for a disk that hangs:

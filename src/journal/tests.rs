@@ -5,6 +5,7 @@ mod damage;
 mod folders;
 mod locking;
 mod stores;
+mod takeover;
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::chain::Chain;
-use super::scan::{Scan, scan};
+use super::scan::{Bounds, Scan, scan};
 use super::{Header, Holder, Journal, JournalError, MemoryStore, Opened, Payload, Record, RunDir, RunsDir, Store};
 
 const DIGEST: &str = "7c1f09ab7c1f09ab";
@@ -57,7 +58,7 @@ impl Place {
     /// A run whose journal has these bytes.
     fn run_with(&self, bytes: &[u8]) -> RunDir {
         let dir = self.run();
-        fs::write(dir.journal_path(), bytes).expect("a journal");
+        fs::write(dir.epoch_path(1), bytes).expect("a journal");
         dir
     }
 }
@@ -98,7 +99,7 @@ fn lines(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn scan_as<E: Payload>(bytes: &[u8]) -> Result<Scan<E>, JournalError> {
-    let scan = scan(bytes, Path::new("journal"), "7c1f-01")?;
+    let scan = scan(bytes, Path::new("journal"), "7c1f-01", Bounds::default())?;
     match scan.fault {
         Some(fault) => Err(fault),
         None => Ok(scan),

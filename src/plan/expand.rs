@@ -15,7 +15,7 @@ use crate::source::{SourceMap, Span};
 
 use super::graph::{Action, Block, Code, Gate, Group, Guard, Node, NodeKind, OnFailure, Place, Seen};
 use super::headline::headline;
-use super::ids::{Numbered, path, segment};
+use super::ids::{Numbered, path};
 use super::names::Names;
 use super::values::{Range, literal_as};
 
@@ -46,7 +46,8 @@ pub(super) struct Planner<'a> {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Whether something stands before that will have changed the cluster by then.
     is_changed: bool,
-    choices: u32,
+    /// How many choices are left to rollouts' bodies.
+    pub(super) choices: u32,
     nodes: usize,
 }
 
@@ -217,82 +218,6 @@ impl<'a> Planner<'a> {
         Some(self.node(span, String::new(), NodeKind::Let { slot, value }))
     }
 
-    /// An `if` that is decided now: the chosen branch stands in its place, the others only count for ids.
-    fn decide(
-        &mut self,
-        arms: &[(Typed, program::Block)],
-        otherwise: Option<&program::Block>,
-        ids: &mut Numbered,
-        nodes: &mut Vec<Node>,
-    ) {
-        let mut is_decided = false;
-        for (condition, block) in arms {
-            let holds = !is_decided && self.known(condition, "`if`") == Some(Value::Bool(true));
-            self.branch(block, holds, ids, nodes);
-            is_decided |= holds;
-        }
-        if let Some(block) = otherwise {
-            self.branch(block, !is_decided, ids, nodes);
-        }
-    }
-
-    fn branch(&mut self, block: &program::Block, is_taken: bool, ids: &mut Numbered, nodes: &mut Vec<Node>) {
-        if !is_taken {
-            return self.pass_over(block, ids);
-        }
-        if let Some((_, span)) = block.on_failure {
-            self.diagnostics.push(
-                Diagnostic::error(
-                    "E414",
-                    "`on failure` has no block of its own in an `if` that is decided by the plan",
-                )
-                .at(span, "")
-                .help("put what it is about into a `group`"),
-            );
-        }
-        self.names.enter();
-        nodes.extend(self.statements(block, ids).nodes);
-        self.names.leave();
-    }
-
-    /// Counts the ids of a branch that is not taken.
-    fn pass_over(&mut self, block: &program::Block, ids: &mut Numbered) {
-        for statement in &block.statements {
-            if let StatementKind::If { arms, otherwise } = &statement.kind {
-                for block in arms.iter().map(|(_, block)| block).chain(otherwise) {
-                    self.pass_over(block, ids);
-                }
-                continue;
-            }
-            // A name that uses what the branch itself would define cannot be told, and meets no other.
-            let told = self.diagnostics.len();
-            if let Some(name) = self.called(statement) {
-                ids.next(&name);
-            }
-            self.diagnostics.truncate(told);
-        }
-    }
-
-    /// An `if` of a body: both branches, decided as the rollout begins.
-    fn choice(
-        &mut self,
-        arms: &[(Typed, program::Block)],
-        otherwise: Option<&program::Block>,
-        ids: &mut Numbered,
-    ) -> NodeKind {
-        let choice = self.choices;
-        self.choices += 1;
-        let mut branch = |this: &mut Self, block: &program::Block| {
-            this.names.enter();
-            let block = this.statements(block, ids);
-            this.names.leave();
-            block
-        };
-        let arms = arms.iter().map(|(condition, block)| (self.live(condition), branch(self, block))).collect();
-        let otherwise = otherwise.map(|block| branch(self, block)).unwrap_or_default();
-        NodeKind::If { choice, arms, otherwise }
-    }
-
     fn gate(&mut self, gate: &program::Gate) -> Gate {
         Gate {
             condition: self.live(&gate.condition),
@@ -362,56 +287,6 @@ impl<'a> Planner<'a> {
             None => literal_as(&Value::Duration(RETRY_PAUSE), Type::Duration, "10s"),
         };
         (count, pause)
-    }
-
-    /// The segment of a statement, numbered among those alike.
-    fn id_of(&mut self, statement: &Statement, ids: &mut Numbered) -> String {
-        match self.called(statement) {
-            Some(name) => ids.next(&name),
-            None => String::new(),
-        }
-    }
-
-    /// What a statement is called: `as`, or what its kind of statement goes by. `None` for what adds no segment, or where
-    /// the name cannot be told, which is told.
-    fn called(&mut self, statement: &Statement) -> Option<String> {
-        let (alias, word): (Option<&Typed>, &str) = match &statement.kind {
-            StatementKind::Record { name, alias, .. } => (alias.as_ref(), name),
-            StatementKind::Action(action) => (action.alias.as_ref(), action.record.as_deref().unwrap_or(action.name)),
-            StatementKind::Task(call) => (call.alias.as_ref(), &call.task.name),
-            StatementKind::Wait { alias, .. } => (alias.as_ref(), "wait"),
-            StatementKind::WaitUntil(gate) => (gate.alias.as_ref(), "wait"),
-            StatementKind::Assert(gate) => (gate.alias.as_ref(), "assert"),
-            StatementKind::Rollout(rollout) => (rollout.alias.as_ref(), &rollout.element),
-            StatementKind::Parallel { alias, .. } => (alias.as_ref(), "parallel"),
-            StatementKind::Group { name, alias, .. } => (Some(alias.as_ref().unwrap_or(name)), ""),
-            StatementKind::Approve { alias, .. } => (alias.as_ref(), "approve"),
-            StatementKind::Let { .. } | StatementKind::If { .. } | StatementKind::Guard { .. } => return None,
-        };
-        match alias {
-            Some(alias) => self.name_of(alias),
-            None => Some(word.to_owned()),
-        }
-    }
-
-    /// The segment that a text gives: the same for every element.
-    fn name_of(&mut self, text: &Typed) -> Option<String> {
-        let resolved = self.resolve(text);
-        if !self.is_known_now(&resolved) {
-            self.diagnostics.push(
-                Diagnostic::error("E412", "a name is the same for every element of a rollout")
-                    .at(text.span, "this one is known only as the rollout begins")
-                    .help("leave the element out: its own name stands in every id before this one"),
-            );
-            return None;
-        }
-        let value = self.evaluate(&resolved, text.span, "a name")?;
-        let name = value.as_str().unwrap_or_default();
-        if name.trim().is_empty() {
-            self.diagnostics.push(Diagnostic::error("E412", "a name is empty").at(text.span, ""));
-            return None;
-        }
-        Some(segment(name))
     }
 }
 

@@ -5,7 +5,7 @@
 //! What a rollout's body needs to know as it begins is left as code: its `let` and `if` nodes, and the pins of
 //! [`graph::Rollout`]. Tasks are expanded in place. Nothing here does I/O: facts come from a [`FactSource`].
 //!
-//! - `expand`, `rollout`, `task`: statements to nodes; `ids`, `headline`: what they are called
+//! - `expand`, `choice`, `rollout`, `task`: statements to nodes; `ids`, `called`, `headline`: what they are called
 //! - `names`: which slot a name stands for; `values`: what is evaluated now, and what is pinned later
 //! - `parameters`: what the caller gave; `sizes`: counts and shares; `unsupported`: what this version leaves out
 //!
@@ -20,10 +20,12 @@
 //! | E411 | equal elements in a rollout, or one whose name belongs to a rollout's own blocks |
 //! | E412 | a name that is empty, or would differ from element to element |
 //! | E413 | a number, duration or share out of its range |
-//! | E414 | `on failure` in an `if` that is decided now |
+//! | E414 | `on failure` or a guard in an `if` that is decided now |
 //! | E415 | a plan that grows too large |
 //! | E499 | a fault of sprag itself |
 
+mod called;
+mod choice;
 mod expand;
 pub mod graph;
 mod headline;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::catalog::types::Kind;
 use crate::catalog::value::{ObjectRef, Value};
+use crate::check::program::Param;
 use crate::check::{Modules, check};
 use crate::diagnostic::Diagnostic;
 use crate::expr::FactSource;
@@ -89,21 +90,24 @@ const LIB: &[(&str, &str)] = &[(
     "let limit = 5m\ntask upgrade(node: node, within: duration = limit) {\n  log(\"${node.zone ?? \"none\"} in ${within}\")\n  wait until node.ready within within\n}\n",
 )];
 
-fn planned_with(playbook: &str, given: &[(&str, &str)]) -> Result<Graph, Vec<Diagnostic>> {
+fn planned_from(playbook: &str, give: impl FnOnce(&[Param]) -> Given) -> Result<Graph, Vec<Diagnostic>> {
     let mut sources = SourceMap::default();
     let file = sources.add("playbook.sprag", None, playbook);
     let checked = check(&mut sources, file, &mut Files(LIB));
     let Some(program) = checked.program else { panic!("{:#?}", checked.diagnostics) };
-    let param = |name: &str| checked.params.iter().find(|param| param.name == name);
-    let given: Given = given
-        .iter()
-        .map(|(name, text)| {
-            ((*name).to_owned(), param(name).map_or(Value::None, |param| parse_parameter(text, param).unwrap()))
-        })
-        .collect();
     let facts: Arc<dyn FactSource> = Arc::new(World(WORLD.to_vec()));
     let cluster = ClusterInfo { name: "test".to_owned(), version: "v1.37.2".to_owned(), ..ClusterInfo::default() };
-    plan(&program, &sources, "playbook", &given, &facts, cluster)
+    plan(&program, &sources, "playbook", &give(&checked.params), &facts, cluster)
+}
+
+fn planned_with(playbook: &str, given: &[(&str, &str)]) -> Result<Graph, Vec<Diagnostic>> {
+    planned_from(playbook, |params| {
+        let value = |name: &str, text: &str| match params.iter().find(|param| param.name == name) {
+            Some(param) => parse_parameter(text, param).unwrap(),
+            None => Value::None,
+        };
+        given.iter().map(|(name, text)| ((*name).to_owned(), value(name, text))).collect()
+    })
 }
 
 fn planned(playbook: &str) -> Graph {
@@ -259,7 +263,7 @@ fn what_the_plan_needs_and_cannot_be_told_is_a_mistake() {
     );
     assert_eq!(
         mistakes("if true { on failure continue log(\"a\") }"),
-        ["E414: `on failure` has no block of its own in an `if` that is decided by the plan"]
+        ["E414: an `if` that is decided by the plan has no block of its own"]
     );
 }
 
@@ -283,6 +287,9 @@ fn parameters_are_held_against_the_playbook() {
         ["E406: the parameter `size` cannot be `0`: a pool needs nodes"]
     );
     assert!(told(&[("size", "1"), ("token", "env:T")]).is_empty());
+    let given = [("size".to_owned(), Value::Int(1)), ("token".to_owned(), Value::string("hunter2"))];
+    let errors = planned_from(playbook, |_| given.into_iter().collect()).expect_err("a secret as plain text");
+    assert_eq!(errors[0].to_string(), "E405: the secret `token` is given as plain text");
 }
 
 #[test]
@@ -301,7 +308,7 @@ fn a_graph_comes_back_from_its_json() {
     let graph = planned(
         "use \"./lib.sprag\"\nassert cluster.version >= v1.36\nrollout n in nodes batches [1] { lib::upgrade(n) } between { wait 1s }",
     );
-    assert_eq!(graph.seen.asserts["assert"], true);
+    assert!(graph.seen.asserts["assert"]);
     let back: Graph = serde_json::from_str(&json(&graph)).unwrap();
     assert_eq!(back, graph);
 }

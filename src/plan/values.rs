@@ -5,7 +5,7 @@ use crate::catalog::types::{Kind, Moment, Type};
 use crate::catalog::value::{Value, format_duration};
 use crate::diagnostic::Diagnostic;
 use crate::expr::ir::{Node, TextPart, Typed};
-use crate::expr::lower::{self, LowerNames, literal, lower, one_line};
+use crate::expr::lower::{LowerNames, literal, lower, one_line};
 use crate::expr::{EvalError, load};
 use crate::facts::reads::Reads;
 use crate::source::Span;
@@ -128,7 +128,9 @@ impl Planner<'_> {
     pub(super) fn early(&mut self, typed: &Typed, range: Range, what: &str) -> Code {
         let resolved = self.resolve(typed);
         if self.is_known_now(&resolved) {
-            let value = self.evaluate(&resolved, typed.span, what).unwrap_or(Value::None);
+            let Some(value) = self.evaluate(&resolved, typed.span, what) else {
+                return self.code(&resolved, typed.span);
+            };
             self.check_range(&value, range, typed.span, what);
             return Code { text: one_line(self.sources.text(typed.span)), ..literal(&value, typed.ty.clone()) };
         }
@@ -150,8 +152,6 @@ impl Planner<'_> {
 
     fn check_range(&mut self, value: &Value, range: Range, span: Span, what: &str) {
         let message = match (range, value) {
-            // It was told.
-            (_, Value::None) if !self.diagnostics.is_empty() => return,
             (Range::Any, _) => return,
             (_, Value::None) => {
                 let error = Diagnostic::error("E410", format!("{what} cannot be told when the plan is made"));
@@ -207,7 +207,7 @@ impl Planner<'_> {
 
 /// The value as code, with the text that a person wrote for it.
 pub(super) fn literal_as(value: &Value, ty: Type, text: &str) -> Code {
-    Code { text: text.to_owned(), ..lower::literal(value, ty) }
+    Code { text: text.to_owned(), ..literal(value, ty) }
 }
 
 /// A chain of fields that begins with a name known before the steps run, and reads more than an object's identity.

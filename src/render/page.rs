@@ -24,7 +24,7 @@ impl Page {
     pub(super) fn line(&mut self, indent: usize, mark: &str, text: &str, remark: &str) {
         let start = format!("{}{mark}", " ".repeat(indent));
         let inner = indent + mark.chars().count();
-        let mut lines = folded(text, WIDTH - inner.min(WIDTH / 2));
+        let mut lines = folded(text, WIDTH - inner.min(WIDTH / 2), 2);
         let last = lines.pop().unwrap_or_default();
         let mut lead = start;
         for line in lines {
@@ -32,6 +32,16 @@ impl Page {
             lead = " ".repeat(inner + 2);
         }
         self.with_remark(&format!("{lead}{last}"), remark, inner + 4);
+    }
+
+    /// A text behind a head, folded in a column of its own.
+    pub(super) fn entry(&mut self, head: &str, text: &str) {
+        let column = head.chars().count();
+        let mut lead = head.to_owned();
+        for line in folded(text, WIDTH - column.min(WIDTH / 2), 0) {
+            self.put(&format!("{lead}{line}"));
+            lead = " ".repeat(column);
+        }
     }
 
     fn with_remark(&mut self, left: &str, remark: &str, below: usize) {
@@ -46,7 +56,7 @@ impl Page {
             self.put(&format!("{left}{}{remark}", " ".repeat(WIDTH - used - needed)));
         } else {
             self.put(left);
-            for line in folded(remark, WIDTH - below.min(WIDTH / 2)) {
+            for line in folded(remark, WIDTH - below.min(WIDTH / 2), 0) {
                 self.put(&format!("{}{line}", " ".repeat(below)));
             }
         }
@@ -63,12 +73,12 @@ impl Page {
 }
 
 /// A text in lines of at most `width` columns, broken between words; a longer word stays whole. Lines after the first
-/// are two columns shorter, since they stand further in.
-fn folded(text: &str, width: usize) -> Vec<String> {
+/// stand further in by `hang`, and are that much shorter.
+fn folded(text: &str, width: usize, hang: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split(' ') {
-        let room = if lines.is_empty() { width } else { width.saturating_sub(2) };
+        let room = if lines.is_empty() { width } else { width.saturating_sub(hang) };
         if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
             lines.push(std::mem::take(&mut line).trim_end().to_owned());
         } else if !line.is_empty() {

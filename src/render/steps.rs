@@ -7,7 +7,7 @@ use super::counts::batches_of;
 use super::page::Page;
 
 /// The longest id that makes the column of ids wider.
-const WIDEST: usize = 56;
+const WIDEST: usize = 48;
 
 /// Lists every step. What is not known yet stands in `<…>`: the element of a rollout that looks as it begins.
 pub(super) fn list(graph: &Graph, page: &mut Page) {
@@ -16,7 +16,7 @@ pub(super) fn list(graph: &Graph, page: &mut Page) {
     let widths = steps.rows.iter().map(|(id, _)| id.chars().count()).filter(|width| *width <= WIDEST);
     let width = widths.max().unwrap_or(0);
     for (id, text) in &steps.rows {
-        page.line(2, "", &format!("{id:width$}  {text}"), "");
+        page.entry(&format!("  {id:width$}  "), text);
     }
 }
 

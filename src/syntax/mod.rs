@@ -40,6 +40,8 @@
 pub mod ast;
 mod canonical;
 mod parser;
+#[cfg(test)]
+mod tests;
 
 pub use canonical::canonical;
 

@@ -36,7 +36,7 @@ pub(crate) fn read(scene: &[Fence]) -> (SourceMap, Ast, Vec<Diagnostic>) {
 }
 
 /// Further files of a scene: `sprag file=lib.sprag`.
-struct Scene<'s>(&'s [Fence]);
+pub(crate) struct Scene<'s>(pub(crate) &'s [Fence]);
 
 impl Modules for Scene<'_> {
     fn read(&mut self, path: &Path) -> Result<Vec<u8>, String> {

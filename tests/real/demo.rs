@@ -7,8 +7,7 @@
 
 mod testbed;
 
-use std::ffi::OsString;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
 
 use serde_json::json;
@@ -17,9 +16,15 @@ use testbed::workload::Workload;
 
 const PLAYBOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/playbooks/kubelet-in-place.sprag");
 
+/// The variable that makes a start of this program `sprag`.
+const PLAYS_SPRAG: &str = "SPRAG_DEMO_PLAYS_SPRAG";
+
 fn main() -> ExitCode {
     if testbed::watch_if_asked() {
         return ExitCode::SUCCESS;
+    }
+    if std::env::var_os(PLAYS_SPRAG).is_some() {
+        return sprag::cli::main(std::env::args_os());
     }
     match demo() {
         Ok(code) => code,
@@ -41,22 +46,19 @@ fn demo() -> testbed::Result<ExitCode> {
     pool.settle(Duration::from_secs(120))?;
     let folder = tempfile::TempDir::new()?;
     let kubeconfig = lab.kubeconfig();
-    let given: [OsString; 6] = [
-        PLAYBOOK.into(),
-        "--set".into(),
-        "target=v1.37.2".into(),
-        "--kubeconfig".into(),
-        kubeconfig.into_os_string(),
-        "--set=pool=workers".into(),
-    ];
-    let sprag = |command: &str, more: &[OsString]| {
-        println!("\n$ sprag {command} {} --set target=v1.37.2", "playbooks/kubelet-in-place.sprag");
-        sprag::cli::main(
-            ["sprag".into(), command.into()].into_iter().chain(given.iter().cloned()).chain(more.iter().cloned()),
-        )
+    // Its commands are to find the testbed's own kubectl: so sprag is a process of its own, which is this program again.
+    let sprag = |command: &str| -> testbed::Result<ExitStatus> {
+        println!("\n$ sprag {command} playbooks/kubelet-in-place.sprag --set target=v1.37.2");
+        let mut sprag = Command::new(std::env::current_exe()?);
+        sprag
+            .arg(command)
+            .args([PLAYBOOK, "--set=target=v1.37.2", "--set=pool=workers", "--kubeconfig"])
+            .arg(&kubeconfig);
+        sprag.envs(lab.env()).env("SPRAG_DIR", folder.path()).env(PLAYS_SPRAG, "1");
+        Ok(sprag.status()?)
     };
-    sprag("plan", &[]);
-    let code = sprag("run", &["--dir".into(), folder.path().into()]);
+    let planned = sprag("plan")?;
+    let status = if planned.success() { sprag("run")? } else { planned };
     drop(pool);
-    Ok(code)
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

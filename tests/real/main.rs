@@ -8,6 +8,7 @@
 
 mod scenario_away;
 mod scenario_faults;
+mod scenario_lock;
 mod scenario_ownership;
 mod scenario_testbed;
 mod scenario_upgrade;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         scenario_upgrade::trials(&bed),
         scenario_faults::trials(&bed),
         scenario_ownership::trials(&bed),
+        scenario_lock::trials(&bed),
     ]
     .into_iter()
     .flatten()

@@ -34,7 +34,7 @@ const STALE: &str = r#"
 param pool: string
 
 rollout node in nodes.filter(|n| n.labels["pool"] == pool) {
-    exec(["sh", "-c", "kubectl annotate node $1 sprag.test/not-ready=true && kubectl wait --for=condition=Ready=false node/$1", "sh", node.name])
+    exec(["sh", "-c", "export KUBECONFIG=$TESTBED_KUBECONFIG; kubectl annotate node $1 sprag.test/not-ready=true && kubectl wait --for=condition=Ready=false node/$1", "sh", node.name])
     wait until node.ready within 3m
     log("passed ${node.name}")
 }

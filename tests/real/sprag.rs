@@ -12,6 +12,7 @@ pub struct Sprag {
     folder: TempDir,
     lab: Arc<Lab>,
     kubeconfig: PathBuf,
+    domain: String,
 }
 
 /// What a command came to.
@@ -28,12 +29,21 @@ pub struct Done {
 impl Sprag {
     /// An empty folder, and the rights of an administrator.
     pub fn new(lab: &Arc<Lab>) -> Result<Self> {
-        Ok(Self { folder: TempDir::new()?, lab: lab.clone(), kubeconfig: lab.kubeconfig() })
+        let folder = TempDir::new()?;
+        let name = folder.path().file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let domain = name.replace(|c: char| !c.is_ascii_alphanumeric(), "");
+        Ok(Self { folder, lab: lab.clone(), kubeconfig: lab.kubeconfig(), domain })
     }
 
     /// The folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// In the domain of another, to be kept out by its lock.
+    pub fn in_domain_of(mut self, other: &Sprag) -> Self {
+        self.domain = other.domain.clone();
+        self
     }
 
     /// With another login.
@@ -51,6 +61,10 @@ impl Sprag {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sprag"));
         command.args(args).current_dir(self.folder.path()).envs(self.lab.env());
+        // For commands of playbooks that must not go the way that sprag goes.
+        command.env("TESTBED_KUBECONFIG", self.lab.kubeconfig());
+        // Runs of other trials go on on the same cluster: each has a domain of its own.
+        command.env("SPRAG_DOMAIN", &self.domain);
         command.env("KUBECONFIG", &self.kubeconfig).env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }
@@ -73,9 +87,10 @@ impl Sprag {
         Ok(self.command(args).stdout(file("out")?).stderr(file("err")?).spawn()?)
     }
 
-    /// What a command that was started wrote on stderr.
+    /// What a command that was started wrote on stderr, and then on stdout.
     pub fn said(&self, name: &str) -> String {
-        fs::read_to_string(self.folder.path().join(format!("{name}.err"))).unwrap_or_default()
+        let read = |kind: &str| fs::read_to_string(self.folder.path().join(format!("{name}.{kind}")));
+        read("err").unwrap_or_default() + &read("out").unwrap_or_default()
     }
 }
 

@@ -35,7 +35,7 @@ fn absence_is_counted_from_the_last_sign_of_life() {
     journal.touch_alive(CREATED + 50_000).expect("a heartbeat");
     drop(journal);
     assert_eq!(open(&dir).expect("a journal").last_seen_ms, CREATED + 50_000);
-    dir.touch_alive(7).expect("a heartbeat");
+    dir.touch_alive(1, 7).expect("a heartbeat");
     assert_eq!(dir.alive_ms(), Some(7));
     assert_eq!(open(&dir).expect("a journal").last_seen_ms, CREATED);
     fs::write(dir.path().join("alive"), "").expect("a file");
@@ -70,10 +70,10 @@ fn a_journal_is_created_only_once() {
     let place = Place::new();
     let dir = place.run();
     let (bytes, _) = six_records(dir.id());
-    fs::write(dir.journal_path(), &bytes).expect("a journal");
+    fs::write(dir.epoch_path(1), &bytes).expect("a journal");
     let error = Journal::create(&dir, &header(dir.id()), &holder()).expect_err("it is there");
     assert_eq!(error.code(), "E601");
-    assert_eq!(fs::read(dir.journal_path()).expect("bytes"), bytes);
+    assert_eq!(fs::read(dir.epoch_path(1)).expect("bytes"), bytes);
 }
 
 #[cfg(target_os = "linux")]

@@ -89,7 +89,7 @@ fn a_whole_last_line_without_its_newline_counts() {
     assert_eq!((read.records, read.torn), (records.clone(), None));
     let opened = open(&dir).expect("a journal");
     assert_eq!((opened.records, opened.repaired), (records, None));
-    assert_eq!(fs::read(dir.journal_path()).expect("bytes"), bytes);
+    assert_eq!(fs::read(dir.epoch_path(1)).expect("bytes"), bytes);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn damage_in_the_middle_is_refused_and_nothing_is_touched() {
     };
     assert_eq!((*offset, *last_good), (third as u64, 2));
     assert_eq!((error.code(), error.exit_code()), ("E603", 7));
-    assert_eq!(fs::read(dir.journal_path()).expect("bytes"), damaged);
+    assert_eq!(fs::read(dir.epoch_path(1)).expect("bytes"), damaged);
     assert_eq!(read_only::<Event>(&dir).expect_err("damaged").code(), "E603");
     let salvaged = salvage::<Event>(&dir).expect("a header");
     assert_eq!(salvaged.read.records, records[..2]);
@@ -144,7 +144,7 @@ fn reading_shows_a_torn_tail_and_leaves_it() {
     let read = read_only::<Event>(&dir).expect("a journal");
     let torn = TornTail { offset, bytes: 22, saved_as: None };
     assert_eq!((read.records, read.torn), (records, Some(torn)));
-    assert_eq!(fs::read(dir.journal_path()).expect("bytes"), bytes);
+    assert_eq!(fs::read(dir.epoch_path(1)).expect("bytes"), bytes);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_second_tail_torn_at_the_same_place_gets_a_copy_of_its_own() {
     let place = Place::new();
     let dir = place.run_with(&bytes);
     let tear = |tail: &[u8]| {
-        fs::write(dir.journal_path(), [&bytes, tail].concat()).expect("a journal");
+        fs::write(dir.epoch_path(1), [&bytes, tail].concat()).expect("a journal");
         let torn = open(&dir).expect("a journal").repaired.expect("a torn tail");
         let name = torn.saved_as.expect("a copy");
         name.file_name().expect("a name").to_string_lossy().into_owned()
@@ -308,7 +308,7 @@ fn what_is_no_journal_is_told_from_one_that_never_began() {
 fn a_device_in_place_of_a_journal_is_not_read() {
     let place = Place::new();
     let dir = place.run();
-    std::os::unix::fs::symlink("/dev/zero", dir.journal_path()).expect("a link");
+    std::os::unix::fs::symlink("/dev/zero", dir.epoch_path(1)).expect("a link");
     assert_eq!(open(&dir).expect_err("a device").code(), "E610");
     assert_eq!(read_only::<Event>(&dir).expect_err("a device").code(), "E610");
 }

@@ -57,7 +57,7 @@ fn runs_are_listed_in_order_with_what_can_be_said_of_them() {
     };
     let _driven = begun_at(&later, CREATED + 5);
     drop(begun_at(&earlier, CREATED));
-    earlier.touch_alive(CREATED + 9).expect("a heartbeat");
+    earlier.touch_alive(1, CREATED + 9).expect("a heartbeat");
     let never = place.run();
     let other = place.run_with(b"my shopping list\n");
     fs::write(place.runs.path().join("notes.txt"), "").expect("a file");
@@ -158,7 +158,7 @@ fn a_read_only_run_can_be_read_and_not_driven() {
     let place = Place::new();
     let dir = place.run();
     drop(create(&dir));
-    fs::remove_file(dir.lock_path()).expect("the lock's file");
+    fs::remove_file(dir.lock_path(1)).expect("the lock's file");
     let forbid = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode));
     forbid(0o555).expect("permissions");
     let is_allowed_anyway = fs::write(dir.path().join("probe"), "").is_ok();
@@ -173,7 +173,7 @@ fn a_read_only_run_can_be_read_and_not_driven() {
 fn a_lock_that_cannot_be_written_is_an_error_of_the_folder() {
     let place = Place::new();
     let dir = place.run();
-    fs::create_dir(dir.lock_path()).expect("a folder");
+    fs::create_dir(dir.lock_path(1)).expect("a folder");
     assert_eq!(open(&dir).expect_err("a folder").code(), "E601");
 }
 

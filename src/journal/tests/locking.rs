@@ -31,7 +31,7 @@ fn a_holder_that_cannot_be_read_is_still_a_holder() {
     let place = Place::new();
     let dir = place.run();
     let _journal = create(&dir);
-    fs::write(dir.lock_path(), "").expect("a file");
+    fs::write(dir.lock_path(1), "").expect("a file");
     assert_eq!(dir.lock_state().expect("a state"), LockState::Held(None));
     let text = open(&dir).expect_err("held").to_string();
     assert_eq!(text, "run `7c1f-01` is held by another process");
@@ -74,7 +74,7 @@ fn those_who_look_are_in_no_drivers_way() {
             });
         }
         looked.wait();
-        let refused = (0..2000).filter_map(|_| dir.lock(&holder()).err());
+        let refused = (0..2000).filter_map(|_| dir.lock(1, &holder()).err());
         let refused: Vec<JournalError> = refused.collect();
         is_over.store(true, Ordering::SeqCst);
         assert!(refused.is_empty(), "{refused:?}");

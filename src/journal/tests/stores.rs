@@ -172,10 +172,10 @@ fn plain(records: Vec<Record<Event>>) -> Model {
 }
 
 fn tear(dir: &RunDir, bytes: usize) {
-    let mut journal = fs::read(dir.journal_path()).expect("bytes");
+    let mut journal = fs::read(dir.epoch_path(1)).expect("bytes");
     let line = line_of(&serde_json::json!({"v": 1, "seq": 9, "text": "x".repeat(60)}));
     journal.extend(&line[..bytes]);
-    fs::write(dir.journal_path(), journal).expect("a journal");
+    fs::write(dir.epoch_path(1), journal).expect("a journal");
 }
 
 proptest! {
@@ -203,7 +203,7 @@ proptest! {
             let in_memory = play(&ops, memory.reopen(), reopen).await;
             assert_eq!(in_memory, model);
             assert_eq!(plain(memory.records()), model);
-            assert_eq!(memory.bytes(), fs::read(dir.journal_path()).expect("bytes"));
+            assert_eq!(memory.bytes(), fs::read(dir.epoch_path(1)).expect("bytes"));
         });
     }
 }

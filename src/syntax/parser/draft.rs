@@ -99,7 +99,9 @@ impl Draft {
 
     pub(super) fn tell(&mut self, diagnostic: Diagnostic) {
         let place = diagnostic.labels.first().map_or(0, |label| (label.span.start as usize).saturating_sub(self.base));
-        if self.is_full() || self.silenced.iter().any(|range| range.contains(&place)) {
+        let is_silent = self.silenced.iter().any(|range| range.contains(&place));
+        let same = |told: &Diagnostic| told.code == diagnostic.code && told.labels.first() == diagnostic.labels.first();
+        if self.is_full() || is_silent || self.told.iter().any(same) {
             return;
         }
         self.told.push(diagnostic);

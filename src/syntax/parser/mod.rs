@@ -48,9 +48,24 @@ pub(super) fn read(file: FileId, text: &str) -> (Ast, Vec<Diagnostic>) {
             builder.file(root, &mut statements);
             (statements, builder.diagnostics)
         }
-        Err(_) => recover::recover(file, &text),
+        Err(_) => {
+            let (statements, mut diagnostics) = recover::recover(file, &text);
+            diagnostics
+                .iter_mut()
+                .flat_map(|told| &mut told.labels)
+                .for_each(|label| label.span = whole(&text, label.span));
+            (statements, diagnostics)
+        }
     };
     (Ast { doc: statements.doc, statements: statements.list, comments }, diagnostics)
+}
+
+/// The span without a part of a character: what was mended may begin where another stood.
+fn whole(text: &str, span: Span) -> Span {
+    let is_boundary = |at: &usize| text.is_char_boundary(*at);
+    let start = (0..=span.start as usize).rev().find(is_boundary).unwrap_or(0);
+    let end = (span.end as usize..=text.len()).find(is_boundary).unwrap_or(text.len());
+    Span::new(span.file, start, end)
 }
 
 /// A byte order mark counts as blanks: places stay true.

@@ -193,10 +193,10 @@ fn blank_clause(draft: &mut Draft, layout: &Layout, statement: &Range<usize>, at
         tokens[*index].kind == Kind::Open(Bracket::Brace) || is_clause && *index > at
     };
     let end = (at..statement.end).find(is_end).unwrap_or(statement.end);
-    let to = tokens[end - 1].end;
     if end == at {
         return None;
     }
+    let to = tokens[end - 1].end;
     draft.blank(tokens[at].start..to);
     Some(to)
 }

@@ -5,50 +5,10 @@
 
 use std::ops::Range;
 
+pub(super) use crate::catalog::{CLAUSE_WORDS, STATEMENT_WORDS, is_reserved};
+
 /// How deep brackets, `${` and prefixes may nest in each other.
 pub(super) const MAX_DEPTH: usize = 64;
-
-/// The words that begin a statement; all are reserved.
-pub(super) const STATEMENT_WORDS: [&str; 17] = [
-    "use", "param", "let", "record", "fn", "task", "wait", "assert", "rollout", "parallel", "group", "if", "approve",
-    "halt", "rollback", "pause", "on",
-];
-
-/// The words that are keywords in their place only.
-pub(super) const CLAUSE_WORDS: [&str; 27] = [
-    "until",
-    "for",
-    "within",
-    "every",
-    "when",
-    "done",
-    "takes",
-    "undo",
-    "as",
-    "retry",
-    "by",
-    "between",
-    "finally",
-    "batches",
-    "concurrency",
-    "one",
-    "at",
-    "rest",
-    "order",
-    "defer",
-    "blocked",
-    "after",
-    "max_failures",
-    "failure",
-    "continue",
-    "where",
-    "unless",
-];
-
-/// Whether a word is reserved: no name may be like it.
-pub(super) fn is_reserved(word: &str) -> bool {
-    STATEMENT_WORDS.contains(&word) || ["in", "true", "false", "none", "else"].contains(&word)
-}
 
 /// What opens and closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,6 +24,8 @@ pub struct AuditEntry {
     pub namespace: String,
     /// The HTTP status of the answer; 0 if there was none.
     pub code: u16,
+    /// When it came in, RFC 3339 with microseconds.
+    pub received: String,
     /// When it was answered, RFC 3339 with microseconds.
     pub at: String,
     /// `ResponseComplete`, or for a watch `ResponseStarted` first; `Panic`.
@@ -59,6 +61,7 @@ fn parse(line: &str) -> Result<AuditEntry> {
         name: text("/objectRef/name"),
         namespace: text("/objectRef/namespace"),
         code: code.and_then(|code| u16::try_from(code).ok()).unwrap_or_default(),
+        received: text("/requestReceivedTimestamp"),
         at: text("/stageTimestamp"),
         stage: text("/stage"),
     })

@@ -21,7 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -216,35 +217,66 @@ async fn answer(
 
 type Chunks = std::pin::Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
+/// An answer on its way.
+struct Passing {
+    chunks: mpsc::UnboundedReceiver<(Instant, io::Result<Bytes>)>,
+    weather: watch::Receiver<Weather>,
+    is_watch: bool,
+    /// Of a watch: the beginning of a line whose end has not come.
+    begun: Vec<u8>,
+    over: bool,
+}
+
 /// The bytes of an answer as the weather lets them through.
-fn disturbed(chunks: Chunks, weather: watch::Receiver<Weather>, is_watch: bool) -> Chunks {
-    let state = (chunks, weather, None::<Bytes>, false);
-    Box::pin(stream::unfold(state, move |(mut chunks, mut weather, again, over)| async move {
-        if over {
+fn disturbed(mut chunks: Chunks, weather: watch::Receiver<Weather>, is_watch: bool) -> Chunks {
+    let (sender, received) = mpsc::unbounded_channel();
+    // Taken as they come: a lag delays what is said, and does not pile up.
+    tokio::spawn(async move {
+        while let Some(chunk) = chunks.next().await {
+            if sender.send((Instant::now(), chunk)).is_err() {
+                return;
+            }
+        }
+    });
+    let passing = Passing { chunks: received, weather, is_watch, begun: Vec::new(), over: false };
+    Box::pin(stream::unfold(passing, |mut passing| async move {
+        let chunk = passing.next().await?;
+        Some((chunk, passing))
+    }))
+}
+
+impl Passing {
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        if self.over {
             return None;
         }
-        if let Some(chunk) = again {
-            return Some((Ok(chunk), (chunks, weather, None, false)));
-        }
-        let chunk = {
-            let mut change = weather.clone();
-            tokio::select! {
-                chunk = chunks.next() => chunk?,
-                _ = change.wait_for(|weather| is_watch && weather.expired) => {
-                    return Some((Ok(expired()), (chunks, weather, None, true)));
-                }
+        let mut change = self.weather.clone();
+        let is_watch = self.is_watch;
+        let (came, chunk) = tokio::select! {
+            chunk = self.chunks.recv() => chunk?,
+            _ = change.wait_for(|weather| is_watch && weather.expired) => {
+                self.over = true;
+                return Some(Ok(expired()));
             }
         };
-        let now = weather.borrow().clone();
-        if is_watch && !now.watch_lag.is_zero() {
-            tokio::time::sleep(now.watch_lag).await;
+        let now = self.weather.borrow().clone();
+        if self.is_watch && !now.watch_lag.is_zero() {
+            tokio::time::sleep_until(came + now.watch_lag).await;
         }
-        let _ = weather.wait_for(|weather| !weather.frozen).await;
-        // Only whole lines are said twice: half an event would be another fault.
-        let whole_lines = chunk.as_ref().is_ok_and(|chunk| chunk.ends_with(b"\n"));
-        let again = chunk.as_ref().ok().filter(|_| is_watch && now.doubled && whole_lines).cloned();
-        Some((chunk, (chunks, weather, again, false)))
-    }))
+        let _ = self.weather.wait_for(|weather| !weather.frozen).await;
+        Some(chunk.map(|chunk| if self.is_watch { self.lines(&chunk, now.doubled) } else { chunk }))
+    }
+
+    /// The whole lines that there are by now, each twice where everything is said twice: half an event would be another
+    /// fault.
+    fn lines(&mut self, chunk: &[u8], doubled: bool) -> Bytes {
+        self.begun.extend_from_slice(chunk);
+        let end = self.begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let rest = self.begun.split_off(end);
+        let whole = std::mem::replace(&mut self.begun, rest);
+        let copies = if doubled { 2 } else { 1 };
+        whole.split_inclusive(|byte| *byte == b'\n').flat_map(|line| line.repeat(copies)).collect()
+    }
 }
 
 fn expired() -> Bytes {
