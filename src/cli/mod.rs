@@ -38,6 +38,7 @@ mod own;
 mod params;
 mod plan;
 mod release;
+mod rights;
 mod run;
 mod runs;
 mod snapshot;

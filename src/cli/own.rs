@@ -65,7 +65,7 @@ fn drains(block: &Block, node: &str) -> bool {
 }
 
 /// Whether anything in a block, however deep, is such.
-fn any(block: &Block, is_such: &mut dyn FnMut(&Node) -> bool) -> bool {
+pub(super) fn any(block: &Block, is_such: &mut dyn FnMut(&Node) -> bool) -> bool {
     block.nodes.iter().any(|node| {
         is_such(node)
             || match &node.kind {

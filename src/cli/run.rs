@@ -26,7 +26,7 @@ use super::login::LoginArgs;
 use super::output::{Format, Output};
 use super::params::ParameterArgs;
 use super::standing::RunsHere;
-use super::{Exit, Failed, block_on, own, runs};
+use super::{Exit, Failed, block_on, own, rights, runs};
 
 /// Carries a playbook out.
 #[derive(Debug, Args)]
@@ -113,6 +113,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
         load::refuse_unsupported(&planned.graph, &loaded)?;
         let own = own::find(&connection, args.drive.runs.open().path()).await?;
         own::refuse(&planned.graph, own.as_deref())?;
+        rights::check(&planned.graph, &connection, output).await?;
         let holder = Holder::this_process(outside.clock.now());
         let dir = args.drive.runs.open().create(&planned.graph.digest)?;
         let claim = Claim { run: dir.id(), holder: &holder, previous: None, waits: false };

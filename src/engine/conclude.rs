@@ -95,7 +95,8 @@ impl Driver<'_> {
         AfterFailure::Again(Progress::AttemptFailed { failure, next })
     }
 
-    /// A cluster out of reach or a login that ended is no failure of the step: the run is halted, and the step is open.
+    /// A cluster out of reach, a login that ended or a right that is gone is no failure of the step: the run is halted,
+    /// and the step is open.
     fn halts_the_run(&mut self, failure: &Failure) -> Option<Outcome> {
         if !OUT_OF_REACH.contains(&failure.code.as_str()) {
             return None;
@@ -140,5 +141,5 @@ impl Driver<'_> {
     }
 }
 
-/// Codes of failures that are the cluster's or the login's, not the step's.
+/// Codes of failures that are the cluster's or the login's, not the step's: out of reach, no login, a right that is gone.
 const OUT_OF_REACH: &[&str] = &["E710", "E711", "E712"];

@@ -1,10 +1,12 @@
-//! The API server away for six minutes, on a control plane of its own: nothing fails, clocks stand still, and the run goes
-//! on by itself.
+//! The API server away, or refusing: away for six minutes, on a control plane of its own, nothing fails, clocks stand
+//! still, and the run goes on by itself; what is refused for good halts the run, or does not let it begin.
 
 use crate::sprag::Sprag;
+use crate::testbed::api::Patch;
 use crate::testbed::bed::Bed;
 use crate::testbed::proxy::Proxy;
 use crate::testbed::workload::Workload;
+use crate::testbed::world::{Pool, is_going, text};
 use crate::testbed::{Lab, until};
 use libtest_mimic::{Failed, Trial};
 use serde_json::json;
@@ -50,6 +52,7 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
     vec![
         bed.trial("away::six_minutes_with_a_drain_open_and_a_hold_running", six_minutes),
         bed.trial("away::a_watch_is_refused_in_mid_run", watch_refused),
+        bed.trial("away::rights_that_are_missing_are_told_before_the_first_step", rights_missing),
         bed.trial("away::given_up_after_a_while_and_resumed", given_up),
         bed.trial("away::an_element_is_looked_at_again_before_it_begins", element_confirmed),
     ]
@@ -82,6 +85,25 @@ fn watch_refused(lab: &Arc<Lab>) -> Result<(), Failed> {
 
 fn ensure(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(what.into().into()) }
+}
+
+fn rights_missing(lab: &Arc<Lab>) -> Result<(), Failed> {
+    let pool = lab.pool("rights", 1, &["a"])?;
+    let rule = json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]});
+    let role = json!({"metadata": {"name": "sprag-reader"}, "rules": [rule]});
+    let reference = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "sprag-reader"});
+    let user = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "reader"});
+    let binding = json!({"metadata": {"name": "sprag-reader"}, "roleRef": reference, "subjects": [user]});
+    lab.api().create("/apis/rbac.authorization.k8s.io/v1/clusterroles", &role)?;
+    lab.api().create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding)?;
+    let sprag = Sprag::new(lab)?.with_kubeconfig(lab.kubeconfig_for("reader", &[])?);
+    sprag.write("playbook.sprag", BOTH)?;
+    let set = format!("pool={}", pool.name());
+    let done = sprag.run(&["run", "playbook.sprag", "--set", &set])?;
+    ensure(done.code == Some(5), format!("{done:?}"))?;
+    let named = ["E712", "`patch nodes`", "`create pods/eviction`"];
+    ensure(named.iter().all(|name| done.stderr.contains(name)), format!("told: {}", done.stderr))?;
+    ensure(sprag.run(&["runs"])?.stdout.contains("no runs"), "no run was begun")
 }
 
 fn given_up(lab: &Arc<Lab>) -> Result<(), Failed> {
@@ -128,6 +150,16 @@ fn has_begun(sprag: &Sprag) -> Result<(), Failed> {
     Ok(())
 }
 
+/// A kwok whose request failed forgets what it was about to do with a pod, until the pod changes; a kubelet does not.
+fn remind_kubelets(pool: &Pool) -> Result<(), Failed> {
+    for pod in pool.pods()?.iter().filter(|pod| is_going(pod)) {
+        let path = pool.path("/api/v1", &format!("pods/{}", text(pod, "/metadata/name")));
+        let body = json!({"metadata": {"annotations": {"sprag.test/reminded": "true"}}});
+        pool.lab().api().patch(&path, Patch::Merge, &body)?;
+    }
+    Ok(())
+}
+
 fn six_minutes(_shared: &Arc<Lab>) -> Result<(), Failed> {
     let lab = Lab::start()?;
     let pool = lab.pool("away", 2, &["a", "b"])?;
@@ -145,6 +177,7 @@ fn six_minutes(_shared: &Arc<Lab>) -> Result<(), Failed> {
     ensure(child.try_wait()?.is_none(), format!("the run waits: {said}"))?;
     ensure(said.contains("out of reach"), format!("it says so: {said}"))?;
     lab.start_apiserver()?;
+    remind_kubelets(&pool)?;
     let status = child.wait()?;
     let said = sprag.said("run");
     ensure(status.success(), format!("{status}: {said}"))?;
