@@ -305,15 +305,22 @@ fn hold(text: &str) {
 /// A playbook and the same one laid out otherwise: indented, spread out, remarked on.
 fn laid_out() -> impl Strategy<Value = (String, String)> {
     (prop::sample::select(playbooks()), prop::collection::vec(0..6_u8, 200)).prop_map(|(text, choices)| {
-        let lines = text.lines().zip(choices.iter().cycle()).map(|(line, choice)| match choice {
-            // What documents something is followed by it, and begins its line.
-            _ if line.trim_start().starts_with("///") => format!("{line}\n"),
-            0 => format!("{}\n", line.trim()),
-            1 => format!("\t  {line} // remark \"{{\n"),
-            2 => format!("//// remark\n{line}\n\n"),
-            3 => format!("{line}\r\n"),
-            4 => format!("{} ", line.split("//").next().unwrap_or_default()),
-            _ => format!("{line}\n"),
+        // Within a script every blank counts.
+        let mut is_script = false;
+        let lines = text.lines().zip(choices.iter().cycle()).map(|(line, choice)| {
+            let was_script = is_script;
+            is_script ^= line.matches('`').count() % 2 == 1;
+            match choice {
+                _ if was_script || is_script => format!("{line}\n"),
+                // What documents something is followed by it, and begins its line.
+                _ if line.trim_start().starts_with("///") => format!("{line}\n"),
+                0 => format!("{}\n", line.trim()),
+                1 => format!("\t  {line} // remark \"{{\n"),
+                2 => format!("//// remark\n{line}\n\n"),
+                3 => format!("{line}\r\n"),
+                4 => format!("{} ", line.split("//").next().unwrap_or_default()),
+                _ => format!("{line}\n"),
+            }
         });
         let other = lines.collect();
         (text, other)

@@ -24,7 +24,9 @@ use sprag::engine::state::RunState;
 use sprag::engine::{Run, Settings, drive};
 use sprag::facts::{Resource, SharedFacts};
 use sprag::journal::{Header, MemoryStore, Record, Store};
-use sprag::outside::{Clock, CommandEnd, CommandSpec, Commands, HeldCommand, OutputLine, Outside};
+use sprag::outside::{
+    Clock, CommandEnd, CommandSpec, Commands, HeldCommand, OutputLine, Outside, WebhookError, Webhooks,
+};
 use sprag::plan::graph::Graph;
 use sprag::report::{Lines, render_resumed, render_summary};
 use tokio::sync::{mpsc, watch};

@@ -66,7 +66,7 @@ async fn a_mutation_is_sent_again_only_where_it_was_not_begun() {
         ("nobody listens", || Reply::Refuse, true),
         ("it is not ready", unavailable, true),
         ("it is busy", over_the_limit, true),
-        ("it failed", || Reply::no(500, &json!({ "message": "failed calling webhook" })), true),
+        ("it failed", || Reply::no(500, &json!({ "message": "internal error" })), true),
         ("the connection broke", || Reply::Break, false),
         ("no answer came", || Reply::Hang, false),
         ("it gave up waiting", || Reply::no(504, &json!({ "message": "Timeout" })), false),

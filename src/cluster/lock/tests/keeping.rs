@@ -132,8 +132,15 @@ async fn a_change_that_is_tried_again_is_asked_for_again() {
     let station = server.station();
     let lock = taken(&station, "build-7", 812).await;
     station.set(Fault::Down);
-    let refused = change(&station, lock.fence()).await.expect_err("it never came through");
-    assert!(matches!(refused, RequestError::Fenced(_)), "{refused}");
+    let trying = tokio::time::timeout(5 * MINUTE, change(&station, lock.fence()));
+    assert!(trying.await.is_err(), "it waits until it can be asked");
+    is_taken_by_another(&server);
+    let (refused, ()) = tokio::join!(change(&station, lock.fence()), async {
+        sleep(MINUTE).await;
+        station.set(Fault::Nothing);
+    });
+    assert!(matches!(refused, Err(RequestError::Fenced(_))), "{refused:?}");
+    assert_eq!(server.count("PATCH"), 0);
 }
 
 #[tokio::test(start_paused = true)]
