@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "in a program, `pub` marks what a module offers to the others")]
 #![allow(clippy::disallowed_methods, reason = "real processes run on the real clock")]
 
+mod expect;
 mod scenario_actions;
 mod scenario_availability;
 mod scenario_away;

@@ -1,5 +1,6 @@
 //! Each action that changes objects, and Jobs in every way in which they can end.
 
+use crate::expect::{Outcome, ended, ensure};
 use crate::sprag::{Done, Sprag};
 use crate::testbed::api::Patch;
 use crate::testbed::audit::AuditEntry;
@@ -34,16 +35,6 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
         bed.trial("actions::the_standard_library_upgrades_a_node", library_upgrades),
         bed.trial("actions::workers_in_place_is_planned", workers_in_place),
     ]
-}
-
-type Outcome = Result<(), Failed>;
-
-fn ensure(holds: bool, what: impl Into<String>) -> Outcome {
-    if holds { Ok(()) } else { Err(what.into().into()) }
-}
-
-fn ended(done: &Done, code: i32) -> Outcome {
-    ensure(done.code == Some(code), format!("exit {:?}, not {code}\n{}\n{}", done.code, done.stdout, done.stderr))
 }
 
 fn says(done: &Done, words: &[&str]) -> Outcome {

@@ -1,6 +1,7 @@
 //! What drains keep of a workload that kubectl takes to zero, what playbooks say of pods, and what comes up meanwhile.
 
-use crate::scenario_drains::{Outcome, count, ensure, evictions, name_and_app, playbook};
+use crate::expect::{Outcome, ensure};
+use crate::scenario_drains::{count, evictions, name_and_app, playbook};
 use crate::sprag::Sprag;
 use crate::testbed::bed::Bed;
 use crate::testbed::workload::Workload;

@@ -1,6 +1,7 @@
 //! The API server away, or refusing: away for six minutes, on a control plane of its own, nothing fails, clocks stand
 //! still, and the run goes on by itself; what is refused for good halts the run, or does not let it begin.
 
+use crate::expect::ensure;
 use crate::sprag::Sprag;
 use crate::testbed::api::Patch;
 use crate::testbed::bed::Bed;
@@ -81,10 +82,6 @@ fn watch_refused(lab: &Arc<Lab>) -> Result<(), Failed> {
     pool.set_node_ready(&pool.nodes()[0], false)?;
     let done = sprag.run(&["resume"])?;
     ensure(done.code == Some(0), format!("{done:?}"))
-}
-
-fn ensure(holds: bool, what: impl Into<String>) -> Result<(), Failed> {
-    if holds { Ok(()) } else { Err(what.into().into()) }
 }
 
 fn rights_missing(lab: &Arc<Lab>) -> Result<(), Failed> {

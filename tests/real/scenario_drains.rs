@@ -1,6 +1,7 @@
 //! Drains held against `kubectl drain` on equal worlds, pod by pod: the same evictions and the same refusals, except
 //! where sprag says that it does otherwise.
 
+use crate::expect::{Outcome, ensure};
 use crate::sprag::Sprag;
 use crate::testbed::bed::Bed;
 use crate::testbed::workload::Workload;
@@ -14,9 +15,6 @@ use std::thread;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(120);
-
-/// What a trial comes to.
-pub type Outcome = Result<(), Failed>;
 
 /// A world that both tools drain: what is on the node, what each is told, and what is expected of each.
 #[derive(Clone, Copy)]
@@ -100,13 +98,7 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
 }
 
 /// Fails a trial that does not find what it says.
-pub fn ensure(holds: bool, what: impl Into<String>) -> Outcome {
-    if holds { Ok(()) } else { Err(what.into().into()) }
-}
-
-// Worlds: all pods on the pool's first node, the only one so far.
-
-fn web(pool: &Pool) -> Outcome {
+pub fn web(pool: &Pool) -> Outcome {
     Ok(pool.create(Workload::deployment("web", 2).ready_after("0.5s").stop_after("0.5s"))?)
 }
 

@@ -1,7 +1,8 @@
 //! Faults between sprag and the API server: no gate passes and nothing is evicted on old news, nothing is done twice, and
 //! when the fault is over the run goes on by itself.
 
-use crate::sprag::{Done, Sprag};
+use crate::expect::{Outcome, ended, ensure};
+use crate::sprag::Sprag;
 use crate::testbed::bed::Bed;
 use crate::testbed::proxy::Proxy;
 use crate::testbed::workload::Workload;
@@ -52,16 +53,6 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
         bed.trial("faults::the_login_ends_in_mid_run", login_ends),
         bed.trial("faults::a_right_is_taken_in_mid_run", right_taken),
     ]
-}
-
-type Outcome = Result<(), Failed>;
-
-fn ensure(holds: bool, what: impl Into<String>) -> Outcome {
-    if holds { Ok(()) } else { Err(what.into().into()) }
-}
-
-fn ended(done: &Done, code: i32) -> Outcome {
-    ensure(done.code == Some(code), format!("exit {:?}, not {code}\n{}\n{}", done.code, done.stdout, done.stderr))
 }
 
 /// A pool of two nodes with a workload under a budget, a proxy before its API server, and sprag behind the proxy.

@@ -1,6 +1,7 @@
 //! One run for a cluster and a domain: the Lease, a driver that is gone, and one that hangs and wakes again.
 
-use crate::sprag::{Done, Sprag};
+use crate::expect::{Outcome, ended, ensure, evictions};
+use crate::sprag::Sprag;
 use crate::testbed::bed::Bed;
 use crate::testbed::workload::Workload;
 use crate::testbed::world::Pool;
@@ -9,7 +10,6 @@ use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,16 +35,6 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
     ]
 }
 
-type Outcome = Result<(), Failed>;
-
-fn ensure(holds: bool, what: impl Into<String>) -> Outcome {
-    if holds { Ok(()) } else { Err(what.into().into()) }
-}
-
-fn ended(done: &Done, code: i32) -> Outcome {
-    ensure(done.code == Some(code), format!("exit {:?}, not {code}\n{}\n{}", done.code, done.stdout, done.stderr))
-}
-
 fn world(lab: &Arc<Lab>, name: &str) -> Result<(Pool, Sprag), Failed> {
     let pool = lab.pool(name, 3, &[])?;
     pool.create(Workload::deployment("web", 9).ready_after("2s").stop_after("0.5s"))?;
@@ -61,17 +51,6 @@ fn under_way(pool: &Pool, sprag: &Sprag) -> Result<Child, Failed> {
     until("an eviction", SOON, || Ok(sprag.said("first").contains("evicted").then_some(())))
         .map_err(|error| format!("{error}: {}", sprag.said("first")))?;
     Ok(child)
-}
-
-fn evictions(pool: &Pool) -> Result<BTreeMap<String, usize>, Failed> {
-    let mut evictions = BTreeMap::new();
-    for entry in pool.lab().audit()? {
-        let is_eviction = entry.subresource == "eviction" && entry.namespace == pool.name() && entry.code == 201;
-        if is_eviction && entry.stage == "ResponseComplete" {
-            *evictions.entry(entry.name).or_default() += 1;
-        }
-    }
-    Ok(evictions)
 }
 
 fn kept_out(lab: &Arc<Lab>) -> Outcome {

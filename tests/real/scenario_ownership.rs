@@ -1,6 +1,7 @@
 //! Whose a node is: what others cordon stays theirs, what they change in the middle of a run is survived and told, marks
 //! of runs that are over are inherited, and sprag never takes the node from under itself.
 
+use crate::expect::{Outcome, ended, ensure};
 use crate::sprag::{Done, Sprag};
 use crate::testbed::api::Patch;
 use crate::testbed::bed::Bed;
@@ -64,16 +65,6 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
         bed.trial("ownership::labels_annotations_and_taints_of_others_stay", dressed),
         bed.trial("ownership::in_a_pod", in_a_pod),
     ]
-}
-
-type Outcome = Result<(), Failed>;
-
-fn ensure(holds: bool, what: impl Into<String>) -> Outcome {
-    if holds { Ok(()) } else { Err(what.into().into()) }
-}
-
-fn ended(done: &Done, code: i32) -> Outcome {
-    ensure(done.code == Some(code), format!("exit {:?}, not {code}\n{}\n{}", done.code, done.stdout, done.stderr))
 }
 
 /// A pool with a folder of runs.

@@ -1,11 +1,12 @@
 //! The testbed itself: that nodes, pods, budgets and evictions behave as the other trials take for granted.
 
+use crate::expect::{Outcome, ensure};
 use crate::testbed::api::Patch;
 use crate::testbed::bed::Bed;
 use crate::testbed::workload::Workload;
 use crate::testbed::world::{self, Node, Pool, number, text};
 use crate::testbed::{Lab, until};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use serde_json::json;
 use std::sync::Arc;
 use std::thread;
@@ -27,12 +28,6 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
         bed.trial("testbed::each_kind_of_workload_runs", kinds_run),
         bed.trial("testbed::a_user_has_the_rights_of_rbac_only", user_rights),
     ]
-}
-
-type Outcome = Result<(), Failed>;
-
-fn ensure(holds: bool, what: impl Into<String>) -> Outcome {
-    if holds { Ok(()) } else { Err(what.into().into()) }
 }
 
 fn nodes_register(lab: &Arc<Lab>) -> Outcome {

@@ -1,6 +1,7 @@
 //! Upgrades in place: carried out, killed at every record and at random, resumed, stopped.
 
-use crate::sprag::{Done, Sprag};
+use crate::expect::{Outcome, ended, ensure};
+use crate::sprag::Sprag;
 use crate::testbed::bed::Bed;
 use crate::testbed::workload::Workload;
 use crate::testbed::world::{Node, Pool, text};
@@ -74,16 +75,6 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
         trials.push(bed.trial(&name, move |lab| killed_at_each_record(lab, part)));
     }
     trials
-}
-
-type Outcome = Result<(), Failed>;
-
-fn ensure(holds: bool, what: impl Into<String>) -> Outcome {
-    if holds { Ok(()) } else { Err(what.into().into()) }
-}
-
-fn ended(done: &Done, code: i32) -> Outcome {
-    ensure(done.code == Some(code), format!("exit {:?}, not {code}\n{}\n{}", done.code, done.stdout, done.stderr))
 }
 
 /// Twelve nodes in three zones, with budgets, a DaemonSet, a StatefulSet, and one node that a person has cordoned.
