@@ -7,13 +7,13 @@ use crate::testbed::api::Patch;
 use crate::testbed::bed::Bed;
 use crate::testbed::proxy::Proxy;
 use crate::testbed::workload::Workload;
-use crate::testbed::world::{Pool, is_going, text};
+use crate::testbed::world::{Pool, is_going, is_ready, text};
 use crate::testbed::{Lab, until};
 use libtest_mimic::{Failed, Trial};
 use serde_json::json;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(120);
 /// Longer than the drain's timeout, the gate's `within` and `blind_after`.
@@ -149,9 +149,9 @@ fn has_begun(sprag: &Sprag) -> Result<(), Failed> {
 
 /// A kwok whose request failed forgets what it was about to do with a pod, until the pod changes; a kubelet does not.
 fn remind_kubelets(pool: &Pool) -> Result<(), Failed> {
-    for pod in pool.pods()?.iter().filter(|pod| is_going(pod)) {
+    for pod in pool.pods()?.iter().filter(|pod| is_going(pod) || !is_ready(pod)) {
         let path = pool.path("/api/v1", &format!("pods/{}", text(pod, "/metadata/name")));
-        let body = json!({"metadata": {"annotations": {"sprag.test/reminded": "true"}}});
+        let body = json!({"metadata": {"annotations": {"sprag.test/reminded": format!("{:?}", Instant::now())}}});
         pool.lab().api().patch(&path, Patch::Merge, &body)?;
     }
     Ok(())
@@ -174,8 +174,13 @@ fn six_minutes(_shared: &Arc<Lab>) -> Result<(), Failed> {
     ensure(child.try_wait()?.is_none(), format!("the run waits: {said}"))?;
     ensure(said.contains("out of reach"), format!("it says so: {said}"))?;
     lab.start_apiserver()?;
-    remind_kubelets(&pool)?;
-    let status = child.wait()?;
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None => remind_kubelets(&pool)?,
+        }
+        thread::sleep(Duration::from_secs(5));
+    };
     let said = sprag.said("run");
     ensure(status.success(), format!("{status}: {said}"))?;
     ensure(!said.contains("failed"), format!("nothing failed: {said}"))?;
