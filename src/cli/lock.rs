@@ -32,7 +32,7 @@ pub(super) struct Claim<'a> {
     /// This process, as the run's own lock names it.
     pub(super) holder: &'a Holder,
     /// Who held the lock of the run's folder before.
-    pub(super) previous: Option<Holder>,
+    pub(super) previous: Vec<Holder>,
     /// Whether a lock that is held is waited for until it has run out.
     pub(super) waits: bool,
 }

@@ -116,7 +116,7 @@ pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
         rights::check(&planned.graph, &connection, output).await?;
         let holder = Holder::this_process(outside.clock.now());
         let dir = args.drive.runs.open().create(&planned.graph.digest)?;
-        let claim = Claim { run: dir.id(), holder: &holder, previous: None, waits: false };
+        let claim = Claim { run: dir.id(), holder: &holder, previous: Vec::new(), waits: false };
         let lock = match args.drive.lock.take(&connection, &outside, claim, output).await {
             Ok(lock) => lock,
             Err(failed) => {
@@ -165,7 +165,7 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
     }
     block_on(async {
         let connection = args.login.connect(&outside).await?;
-        let previous = opened.as_ref().and_then(|opened| opened.previous.clone());
+        let previous = opened.as_ref().map(|opened| opened.previous.clone()).unwrap_or_default();
         let claim = Claim { run: dir.id(), holder: &holder, previous, waits: args.take_over };
         let lock = args.drive.lock.take(&connection, &outside, claim, output).await?;
         let opened = match opened {

@@ -48,9 +48,9 @@ pub struct Opened<E> {
     pub repaired: Option<TornTail>,
     /// How the epoch began, when it is this opening that began it.
     pub takeover: Option<Takeover>,
-    /// Who held the lock that this process holds now, when the lock file tells: a process that drives
-    /// the run no more, since the kernel gives the lock to one.
-    pub previous: Option<Holder>,
+    /// Who held the lock that this process holds now, the latest first, as far as the lock file tells: processes
+    /// that drive the run no more, since the kernel gives the lock to one.
+    pub previous: Vec<Holder>,
     /// When a driver was last known to be alive, unix milliseconds: the latest of the heartbeat, the
     /// last record and the creation of the run. The time from here to now is absence.
     pub last_seen_ms: i64,

@@ -3,7 +3,8 @@
 //! The lock lies on a file of its own, which is never removed or renamed. Its text says who holds it,
 //! for people; whether it is held, only the kernel knows. Only drivers touch it. They lock the
 //! heartbeat's file too, and by that one the others see whether there is a driver. Each epoch has its own two files, since
-//! a driver that hangs keeps those that it has.
+//! a driver that hangs keeps those that it has. Behind the first line stand those who held it before, for whoever has to
+//! know of a process that it is gone.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -13,6 +14,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::JournalError;
+
+/// How many earlier holders are remembered.
+const REMEMBERED: usize = 16;
 
 /// The process that drives a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,13 +74,13 @@ impl Lock {
         alive: &Path,
         run: &str,
         holder: &Holder,
-    ) -> Result<(Self, Option<Holder>), JournalError> {
+    ) -> Result<(Self, Vec<Holder>), JournalError> {
         let mut file = open_or_create(path)?;
         if !is_taken(file.try_lock()).map_err(JournalError::io("lock", path))? {
             return Err(JournalError::LockHeld { run: run.to_owned(), holder: read_holder(path) });
         }
-        let previous = read_holder(path);
-        write_holder(&mut file, holder).map_err(JournalError::io("write", path))?;
+        let previous = read_holders(path);
+        write_holders(&mut file, holder, &previous).map_err(JournalError::io("write", path))?;
         let lock = Self { file, alive: open_or_create(alive)? };
         // No other driver is here any more, so this waits for eyes at most.
         lock.alive.lock().map_err(JournalError::io("lock", alive))?;
@@ -121,14 +125,23 @@ fn is_taken(result: Result<(), TryLockError>) -> io::Result<bool> {
     }
 }
 
-fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
-    let mut text = serde_json::to_vec(holder)?;
-    text.push(b'\n');
+fn write_holders(file: &mut File, holder: &Holder, previous: &[Holder]) -> io::Result<()> {
+    let mut text = Vec::new();
+    for holder in [holder].into_iter().chain(previous.iter().take(REMEMBERED)) {
+        serde_json::to_writer(&mut text, holder)?;
+        text.push(b'\n');
+    }
     file.set_len(0)?;
     file.write_all(&text)
 }
 
 /// Who holds the lock at `path`, or held it last, when its text tells.
 pub(super) fn read_holder(path: &Path) -> Option<Holder> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    read_holders(path).into_iter().next()
+}
+
+/// Who holds the lock at `path`, or held it last, and those before, the latest first.
+fn read_holders(path: &Path) -> Vec<Holder> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().map_while(|line| serde_json::from_str(line).ok()).collect()
 }

@@ -231,7 +231,7 @@ impl RunDir {
     }
 
     /// Takes the lock of an epoch, and tells who had it before.
-    pub(super) fn lock(&self, epoch: u32, holder: &Holder) -> Result<(Lock, Option<Holder>), JournalError> {
+    pub(super) fn lock(&self, epoch: u32, holder: &Holder) -> Result<(Lock, Vec<Holder>), JournalError> {
         Lock::acquire(&self.lock_path(epoch), &self.alive_path(epoch), &self.id, holder)
     }
 

@@ -45,7 +45,7 @@ pub(super) fn begin_epoch<E: Payload>(
     epoch: u32,
     folded: Folded<E>,
     holder: &Holder,
-    (lock, previous): (Lock, Option<Holder>),
+    (lock, previous): (Lock, Vec<Holder>),
 ) -> Result<Opened<E>, JournalError> {
     // It was read, and is gone on with: it has to be durable, though whoever wrote it may not have come to that.
     let before = &folded.last.path;

@@ -118,19 +118,18 @@ pub struct Claimant {
     pub note: HolderNote,
     /// Who held the lock of this run's folder before this process did (`journal::Opened::previous`).
     ///
-    /// The Lease of that very process, with the same run, machine, number and begin, is ours at once: the kernel gave its
+    /// The Lease of one of those very processes, with the same run, machine, number and begin, is ours at once: the kernel gave its
     /// lock in this folder to us, so it is gone, and to wait for its Lease would keep everyone who resumes after a crash
     /// waiting for a minute. The begin has to be the same, since ids of runs are counted in each folder anew, and
     /// containers share names of hosts and numbers of processes.
-    pub previous: Option<Holder>,
+    pub previous: Vec<Holder>,
 }
 
 impl Claimant {
     fn knows_dead(&self, holder: &LeaseHolder) -> bool {
-        let (Some(note), Some(dead)) = (&holder.note, &self.previous) else { return false };
-        note.run == self.note.run
-            && note.host == self.note.host
-            && (&note.host, note.pid, note.since) == (&dead.host, dead.pid, dead.since)
+        let Some(note) = &holder.note else { return false };
+        let is_it = |dead: &Holder| (&note.host, note.pid, note.since) == (&dead.host, dead.pid, dead.since);
+        note.run == self.note.run && note.host == self.note.host && self.previous.iter().any(is_it)
     }
 }
 

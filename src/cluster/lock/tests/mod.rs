@@ -19,7 +19,7 @@ fn holder(host: &str, pid: u32) -> Holder {
 }
 
 fn claimant(host: &str, pid: u32) -> Claimant {
-    Claimant { note: HolderNote::new("7c1f-01", &holder(host, pid), "jo"), previous: None }
+    Claimant { note: HolderNote::new("7c1f-01", &holder(host, pid), "jo"), previous: Vec::new() }
 }
 
 async fn take(station: &Station, claimant: Claimant) -> Result<Lock, LockError> {

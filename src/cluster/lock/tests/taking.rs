@@ -70,7 +70,7 @@ async fn the_lease_of_a_driver_that_is_known_to_be_dead_is_ours_at_once() {
     ];
     let next = |run: &str, previous: Holder| Claimant {
         note: HolderNote::new(run, &Holder { since: BEGIN + 9, ..holder("build-7", 900) }, "jo"),
-        previous: Some(previous),
+        previous: vec![holder("laptop", 1), previous],
     };
     for (what, run, previous) in others {
         assert!(take(&station, next(run, previous)).await.is_err(), "{what}");
