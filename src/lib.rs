@@ -21,8 +21,10 @@
 //!    the rollout's element: a [`plan::graph::Action`] in the body of a [`plan::graph::Rollout`].
 //! 4. [`engine`] (`engine/begin.rs`, `engine/step.rs`) looks at the rollout's list, gives an element its turn, evaluates the
 //!    argument to an object, and appends the intent ([`engine::event::Event::StepStarted`]).
-//! 5. [`actions`] (`actions/cordon.rs`) makes a JSON patch of it that tests what it replaces.
-//! 6. [`cluster`] (`cluster/requests.rs`) sends the PATCH, again where that is safe, until the step's deadline.
+//! 5. [`actions`] (`actions/cordon.rs`, by the loop of `actions/node.rs`) makes a JSON patch of it that tests what it
+//!    replaces.
+//! 6. [`cluster`] (`cluster/requests.rs`) asks the fence whether this process may, and sends the PATCH, again where that is
+//!    safe, until the step's deadline.
 //!
 //! ## The map, in the order in which data flows
 //!
@@ -37,8 +39,8 @@
 //! | [`render`] | Graph → text, JSON |
 //! | [`engine`] | Graph → events: the state as a fold, the one loop |
 //! | [`journal`] | events → a file that survives `kill -9` |
-//! | [`cluster`], [`facts`] | login, requests with one retry layer, snapshot; caches kept by watch |
-//! | [`outside`] | the clock and processes, as traits |
+//! | [`cluster`], [`facts`] | login, requests with one retry layer, the lock, snapshot; caches kept by watch |
+//! | [`outside`] | the clock, processes and webhooks, as traits |
 //! | [`actions`], [`why`] | what a step does to the world; why it is stuck |
 //! | [`report`] | events → screens |
 //! | [`cli`] | one file a command; the only place that prints or exits |
@@ -49,6 +51,7 @@
 //! - The checker never does I/O; `RunState::apply` has no clock and no I/O.
 //! - Nothing is done to the cluster before its intent is durable; after a failed append nothing is done at all.
 //! - Nothing asks the system for the time but `outside::SystemClock`.
+//! - No gate is decided and no element begins on old news: what was read is read again first.
 //! - There is no recovery code: a resume folds the journal and enters the same loop.
 //!
 //! ## Words
