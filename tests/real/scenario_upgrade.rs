@@ -129,6 +129,11 @@ fn twelve_nodes(lab: &Arc<Lab>) -> Outcome {
     let planned = sprag.run(&["plan", "upgrade.sprag", "--set", &set, "--set", &target])?;
     ended(&planned, 0)?;
     ensure(planned.stdout.contains("12 nodes"), format!("the plan names the nodes: {}", planned.stdout))?;
+    ended(&sprag.run(&["snapshot", "-o", "cluster.json"])?, 0)?;
+    let from = ["plan", "upgrade.sprag", "--from", "cluster.json", "--set", &set, "--set", &target];
+    let from = sprag.run(&from)?;
+    ended(&from, 0)?;
+    ensure(from.stdout.contains("12 nodes"), format!("a snapshot plans the same: {}", from.stdout))?;
     let done = sprag.run(&["run", "upgrade.sprag", "--set", &set, "--set", &target])?;
     ended(&done, 0)?;
     is_upgraded(&pool)?;
