@@ -13,7 +13,7 @@ use crate::expr::Closure;
 use crate::facts::SharedFacts;
 use crate::outside::Outside;
 
-use super::drain::Stagger;
+use super::drain::{Accounts, Stagger};
 use super::ownership::KnownRuns;
 
 /// How far a step is asked to stop.
@@ -79,6 +79,8 @@ pub struct StepContext {
     pub closures: Arc<BTreeMap<String, Closure>>,
     /// What the drains of the run have out of workloads that no budget covers.
     pub stagger: Arc<Stagger>,
+    /// What the drains of the run draw on budgets.
+    pub accounts: Arc<Accounts>,
     /// A process that an earlier driver started for this attempt and that may be alive.
     pub process: Option<Process>,
     /// Whether a `done when` tells the step's effect, whatever the action says.

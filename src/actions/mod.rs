@@ -33,7 +33,7 @@ use args::Read;
 use labels::Place;
 
 pub use context::{Args, Attempt, Note, StepContext, Stop};
-pub use drain::Stagger;
+pub use drain::{Accounts, Stagger};
 pub use notify::NOTIFY_ADDRESS;
 pub use own::{KEEP_JOURNAL, lost_with};
 

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::actions::ownership::KnownRuns;
-use crate::actions::{Args, Attempt, Note, Stagger, Stop};
+use crate::actions::{Accounts, Args, Attempt, Note, Stagger, Stop};
 use crate::catalog::value::Value;
 use crate::cluster::lock::{Fence, LockLost};
 use crate::cluster::{OwnPlace, RequestError, Requests};
@@ -193,6 +193,8 @@ pub(super) struct Driver<'o> {
     pub(super) secrets: Arc<BTreeMap<String, String>>,
     pub(super) environment: Arc<Vec<(String, String)>>,
     pub(super) stagger: Arc<Stagger>,
+    /// What its drains draw on budgets.
+    pub(super) accounts: Arc<Accounts>,
     held: BTreeSet<String>,
     /// Since when the server refuses to let us read what the run needs.
     pub(super) refused: Option<i64>,
@@ -235,6 +237,7 @@ impl<'o> Driver<'o> {
             secrets,
             environment,
             stagger,
+            accounts: Arc::default(),
             held: BTreeSet::new(),
             refused: None,
             beat: 0,

@@ -273,6 +273,7 @@ impl Driver<'_> {
             environment: self.environment.clone(),
             closures: Arc::new(closures),
             stagger: self.stagger.clone(),
+            accounts: self.accounts.clone(),
             process: step.filter(|step| step.status == StepStatus::Running).and_then(|step| step.process.clone()),
             has_effect: self.effects.contains_key(id),
         }

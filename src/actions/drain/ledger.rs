@@ -1,6 +1,9 @@
 //! How many evictions a budget has left for us, between what its status shows and what we have asked of it since.
+//!
+//! The accounts are those of all drains of a run: a credit that one of them uses is not there for another.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::actions::chance::Chance;
 use crate::facts::objects::{Budget, Pod};
@@ -8,13 +11,27 @@ use crate::facts::objects::{Budget, Pod};
 /// After how many milliseconds one eviction is posted though the status allows none: the cache may lie.
 const FALLBACK: (u32, u32) = (10_000, 30_000);
 
+/// After how many milliseconds an eviction whose answer nobody took counts no more: its drain is gone. Longer than an
+/// answer may take.
+const FORGOTTEN: i64 = 30_000;
+
+/// The budgets that the drains of a run draw on, by namespace and name.
+#[derive(Debug, Default)]
+pub struct Accounts(Mutex<BTreeMap<String, Ledger>>);
+
+impl Accounts {
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Ledger>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One budget.
 #[derive(Debug)]
 pub(super) struct Ledger {
     /// As the watch shows it.
     budget: Arc<Budget>,
-    /// Evictions that are on their way.
-    flying: i64,
+    /// Evictions that are on their way: the pod's UID, and when it was posted.
+    flying: BTreeMap<String, i64>,
     /// Evictions that were accepted, and that the status shown may not count yet.
     spent: i64,
     /// Whether the server said no although the status shown allows some: it is behind.
@@ -25,7 +42,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(budget: Arc<Budget>, now: i64, chance: &Chance) -> Self {
-        Self { budget, flying: 0, spent: 0, refused: false, probe_at: now + fallback(chance) }
+        Self { budget, flying: BTreeMap::new(), spent: 0, refused: false, probe_at: now + fallback(chance) }
     }
 
     /// Takes what the watch shows. A version that was not seen before begins a new account.
@@ -40,41 +57,46 @@ impl Ledger {
 
     /// Whether one more eviction may be posted.
     pub(super) fn has_credit(&self, now: i64) -> bool {
-        self.credit() > 0 || (self.flying == 0 && now >= self.probe_at)
+        self.credit(now) > 0 || (self.in_flight(now) == 0 && now >= self.probe_at)
     }
 
-    fn credit(&self) -> i64 {
+    fn in_flight(&self, now: i64) -> i64 {
+        let flying = self.flying.values().filter(|posted| now - **posted < FORGOTTEN).count();
+        i64::try_from(flying).unwrap_or(i64::MAX)
+    }
+
+    fn credit(&self, now: i64) -> i64 {
         let status = &self.budget.status;
         // While it is behind its spec the server answers "still being processed".
         if self.refused || status.observed_generation < self.budget.metadata.generation {
             return 0;
         }
-        status.disruptions_allowed - self.flying - self.spent
+        status.disruptions_allowed - self.in_flight(now) - self.spent
     }
 
-    pub(super) fn posted(&mut self, now: i64, chance: &Chance) {
-        self.flying += 1;
+    pub(super) fn posted(&mut self, pod: &str, now: i64, chance: &Chance) {
+        self.flying.insert(pod.to_owned(), now);
         self.probe_at = now + fallback(chance);
     }
 
-    pub(super) fn accepted(&mut self) {
-        self.flying -= 1;
+    pub(super) fn accepted(&mut self, pod: &str) {
+        self.flying.remove(pod);
         self.spent += 1;
     }
 
-    pub(super) fn refused(&mut self) {
-        self.flying -= 1;
+    pub(super) fn refused(&mut self, pod: &str) {
+        self.flying.remove(pod);
         self.refused = true;
     }
 
     /// The eviction came to nothing that the budget knows of.
-    pub(super) fn returned(&mut self) {
-        self.flying -= 1;
+    pub(super) fn returned(&mut self, pod: &str) {
+        self.flying.remove(pod);
     }
 
     /// When one is posted though the status allows none; `None` while an answer is awaited.
-    pub(super) fn wakes_at(&self) -> Option<i64> {
-        (self.flying == 0).then_some(self.probe_at)
+    pub(super) fn wakes_at(&self, now: i64) -> Option<i64> {
+        (self.in_flight(now) == 0).then_some(self.probe_at)
     }
 }
 

@@ -36,6 +36,7 @@ use options::Options;
 use run::Running;
 
 pub(super) use evict::evict;
+pub use ledger::Accounts;
 pub use stagger::Stagger;
 pub(super) use state::Answer;
 

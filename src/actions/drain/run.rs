@@ -84,7 +84,7 @@ impl<'a> Running<'a> {
             options,
             context,
             chance: Chance::of(context),
-            drain: Drain::default(),
+            drain: Drain::drawing_on(context.accounts.clone()),
             posts: FuturesUnordered::new(),
             cordon_seen: None,
             listed: 0,

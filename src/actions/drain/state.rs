@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::fate::{Fate, Obstacle, tolerates_cordon};
-use super::ledger::{Ledger, draws, fallback};
+use super::ledger::{Accounts, Ledger, draws, fallback};
 use crate::actions::chance::Chance;
 use crate::catalog::value::Value;
 use crate::expr::total_order;
@@ -119,7 +119,8 @@ pub(in crate::actions) enum Answer {
 pub(super) struct Drain {
     /// In order of namespace and name.
     pub(super) pods: Vec<Tracked>,
-    ledgers: BTreeMap<String, Ledger>,
+    /// Of all drains of the run.
+    accounts: Arc<Accounts>,
     /// UIDs of the controllers of pods that tolerate the cordon and were evicted.
     may_return: BTreeSet<String>,
     /// Pods that came back to the cordoned node and are left.
@@ -129,6 +130,11 @@ pub(super) struct Drain {
 }
 
 impl Drain {
+    /// One that knows of no pods yet.
+    pub(super) fn drawing_on(accounts: Arc<Accounts>) -> Self {
+        Self { accounts, ..Self::default() }
+    }
+
     /// Takes a list of the node's pods with what is to be done about each; says what stands in the way. Pods that are
     /// listed are there, whatever the watch said before.
     pub(super) fn listed(&mut self, listed: Vec<(Arc<Pod>, Fate)>) -> Vec<(String, Obstacle)> {
@@ -170,7 +176,8 @@ impl Drain {
                         tracked.stage = unasked(pod, tracked.stage);
                     }
                     for budget in budgets {
-                        let ledger = self.ledgers.entry(key(budget));
+                        let mut ledgers = self.accounts.lock();
+                        let ledger = ledgers.entry(key(budget));
                         ledger.or_insert_with(|| Ledger::new(budget.clone(), now, chance)).see(budget, now, chance);
                     }
                 }
@@ -215,16 +222,18 @@ impl Drain {
                 continue;
             }
             let counted = tracked.drawn().map(|budget| key(budget));
-            let ledger = counted.as_ref().and_then(|key| self.ledgers.get(key));
-            if ledger.is_some_and(|ledger| !ledger.has_credit(now)) {
+            let has_credit = |key: &String| self.accounts.lock().get(key).is_none_or(|ledger| ledger.has_credit(now));
+            if !counted.as_ref().is_none_or(has_credit) {
                 continue;
             }
             tracked.waits = admit(&tracked.pod).err();
             if tracked.waits.is_some() {
                 continue;
             }
-            if let Some(ledger) = counted.as_ref().and_then(|key| self.ledgers.get_mut(key)) {
-                ledger.posted(now, chance);
+            if let Some(key) = &counted
+                && let Some(ledger) = self.accounts.lock().get_mut(key)
+            {
+                ledger.posted(tracked.uid(), now, chance);
             }
             tracked.counted = counted;
             tracked.stage = Stage::Posted;
@@ -237,13 +246,14 @@ impl Drain {
     pub(super) fn answered(&mut self, uid: &str, answer: &Answer, now: i64, chance: &Chance) {
         let Some(tracked) = self.pods.iter_mut().find(|tracked| tracked.uid() == uid) else { return };
         let counted = tracked.counted.take();
-        let ledger = counted.and_then(|key| self.ledgers.get_mut(&key));
+        let mut ledgers = self.accounts.lock();
+        let ledger = counted.and_then(|key| ledgers.get_mut(&key));
         let has_ledger = ledger.is_some();
         if let Some(ledger) = ledger {
             match answer {
-                Answer::Accepted => ledger.accepted(),
-                Answer::Held => ledger.refused(),
-                Answer::Gone | Answer::Leaves | Answer::Again | Answer::Barred(_) => ledger.returned(),
+                Answer::Accepted => ledger.accepted(uid),
+                Answer::Held => ledger.refused(uid),
+                Answer::Gone | Answer::Leaves | Answer::Again | Answer::Barred(_) => ledger.returned(uid),
             }
         }
         tracked.stage = match answer {
@@ -277,10 +287,12 @@ impl Drain {
 
     /// When something can be posted though no fact changes; `None` if nothing waits for time.
     pub(super) fn wakes_at(&self, now: i64) -> Option<i64> {
-        let at = |tracked: &Tracked| match (tracked.stage, self.ledger(tracked)) {
+        let ledgers = self.accounts.lock();
+        let ledger = |tracked: &Tracked| tracked.drawn().and_then(|budget| ledgers.get(&key(budget)));
+        let at = |tracked: &Tracked| match (tracked.stage, ledger(tracked)) {
             _ if tracked.ends => None,
             (Stage::Waits(until), _) if tracked.waits.is_some() => Some(until.max(now + LOOKS)),
-            (Stage::Waits(until), Some(ledger)) => ledger.wakes_at().map(|at| at.max(until)),
+            (Stage::Waits(until), Some(ledger)) => ledger.wakes_at(now).map(|at| at.max(until)),
             (Stage::Waits(until), None) => Some(until),
             (Stage::Posted | Stage::Goes | Stage::Gone, _) => None,
         };
@@ -297,10 +309,6 @@ impl Drain {
             }
         }
         held.into_values().collect()
-    }
-
-    fn ledger(&self, tracked: &Tracked) -> Option<&Ledger> {
-        tracked.drawn().and_then(|budget| self.ledgers.get(&key(budget)))
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::evict::body;
 use super::fate::{Fate, Obstacle, fate, tolerates_cordon};
-use super::ledger::draws;
+use super::ledger::{Accounts, draws};
 use super::options::{Jobs, Loss, Options, Unbudgeted};
 use super::state::{Answer, Drain, Shown, Stage};
 use crate::actions::chance::Chance;
@@ -164,7 +164,11 @@ struct Trial {
 
 impl Trial {
     fn of(pods: &[&str]) -> Self {
-        let mut drain = Drain::default();
+        Self::drawing_on(&Arc::default(), pods)
+    }
+
+    fn drawing_on(accounts: &Arc<Accounts>, pods: &[&str]) -> Self {
+        let mut drain = Drain::drawing_on(accounts.clone());
         let listed = pods.iter().map(|name| (ready(name), Fate::Goes)).collect();
         assert_eq!(drain.listed(listed), []);
         Self { drain, chance: chance(), shown: BTreeMap::new() }
@@ -225,6 +229,24 @@ fn no_more_is_posted_than_a_budget_shows_allowed() {
     trial.answer("b", Answer::Accepted, 40);
     trial.show(&[budget(4, 2)], 50);
     assert_eq!(trial.next(50), ["c"]);
+}
+
+#[test]
+fn a_credit_that_one_drain_uses_is_not_there_for_another() {
+    let accounts = Arc::default();
+    let mut one = Trial::drawing_on(&accounts, &["a"]).covered(&[budget(1, 1)]);
+    let mut other = Trial::drawing_on(&accounts, &["b"]).covered(&[budget(1, 1)]);
+    assert_eq!(one.next(0), ["a"]);
+    assert_eq!(other.next(0), [""; 0]);
+    one.answer("a", Answer::Accepted, 0);
+    assert_eq!(other.next(0), [""; 0], "what the status shows does not count it yet");
+    other.show(&[budget(2, 1)], 10);
+    assert_eq!(other.next(10), ["b"]);
+    // A drain that was dropped takes no answer: its eviction is forgotten.
+    drop(other);
+    let mut late = Trial::drawing_on(&accounts, &["c"]).covered(&[budget(2, 1)]);
+    assert_eq!(late.next(20_000), [""; 0]);
+    assert_eq!(late.next(40_010), ["c"]);
 }
 
 #[test]

@@ -339,6 +339,7 @@ impl Trial {
             process: None,
             closures: Arc::default(),
             stagger: Arc::default(),
+            accounts: Arc::default(),
             has_effect: false,
         };
         Self { context, notes: received, stop, _deadline: deadline }
