@@ -10,6 +10,9 @@ mod testbed;
 
 use jiff::Timestamp;
 use serde_json::json;
+use sprag::engine::event::{Event, Progress};
+use sprag::journal::{RunsDir, read_only};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -59,7 +62,8 @@ fn bench(nodes: usize) -> Result<()> {
     let used = watched(child, &folder.path().join("said"))?;
     let wall = begun.elapsed().as_secs_f64();
     let audit = lab.audit()?;
-    let (evictions, mut delays) = delays(&audit, pool.name());
+    let waiting = waiting_since(&folder.path().join(".sprag/runs"))?;
+    let (evictions, mut delays) = delays(&audit, pool.name(), &waiting);
     delays.sort_by(f64::total_cmp);
     let at = |share: f64| delays.get(((delays.len() as f64 - 1.0) * share) as usize).copied().unwrap_or(f64::NAN);
     println!(
@@ -123,14 +127,32 @@ fn look(id: u32) -> Option<Used> {
     Some(Used { memory: memory.trim().trim_end_matches(" kB").parse().ok()?, processor: ticks / 100.0 })
 }
 
+/// Since when the drain of each evicted pod was under way, Unix milliseconds, by the pod's name: from the run's journal.
+fn waiting_since(runs: &Path) -> Result<BTreeMap<String, f64>> {
+    let broken = |what: String| Error::Start(format!("the run's journal: {what}"));
+    let run = RunsDir::new(runs).list().map_err(|error| broken(error.to_string()))?.pop();
+    let run = run.ok_or_else(|| broken("there is none".into()))?;
+    let read = read_only::<Event>(&run.dir).map_err(|error| broken(error.to_string()))?;
+    let (mut drains, mut pods) = (BTreeMap::new(), BTreeMap::new());
+    for record in read.records {
+        match record.event {
+            Event::StepStarted { step, .. } => _ = drains.insert(step, record.at as f64),
+            Event::StepProgress { step, progress: Progress::Evicted { pod, .. } } => {
+                pods.extend(drains.get(&step).map(|since| (pod.name.clone(), *since)));
+            }
+            _ => {}
+        }
+    }
+    Ok(pods)
+}
+
 /// How many pods were evicted, and the milliseconds from the last change of a budget's status to the eviction that followed
-/// it, of those evictions before which the status changed during the run.
-fn delays(audit: &[AuditEntry], namespace: &str) -> (usize, Vec<f64>) {
+/// it, of those evictions whose drain was under way when the status changed: the others did not wait for it.
+fn delays(audit: &[AuditEntry], namespace: &str, waiting: &BTreeMap<String, f64>) -> (usize, Vec<f64>) {
     let time = |text: &str| text.parse::<Timestamp>().ok().map(|at| at.as_microsecond() as f64 / 1000.0);
     let mine = audit.iter().filter(|entry| entry.namespace == namespace && entry.stage == "ResponseComplete");
     let (evictions, rest): (Vec<&AuditEntry>, Vec<&AuditEntry>) =
         mine.partition(|entry| entry.subresource == "eviction" && entry.code == 201);
-    let begun = evictions.iter().filter_map(|entry| time(&entry.received)).fold(f64::INFINITY, f64::min);
     let credits: Vec<(&str, f64)> = rest
         .into_iter()
         .filter(|entry| entry.resource == "poddisruptionbudgets" && entry.subresource == "status")
@@ -139,9 +161,10 @@ fn delays(audit: &[AuditEntry], namespace: &str) -> (usize, Vec<f64>) {
     let delay = |entry: &&AuditEntry| {
         let app = entry.name.split('-').next()?;
         let evicted = time(&entry.received)?;
-        let before = credits.iter().filter(|(name, at)| *name == app && *at <= evicted && *at > begun);
-        Some(evicted - before.map(|(_, at)| *at).fold(f64::NEG_INFINITY, f64::max))
+        let before = credits.iter().filter(|(name, at)| *name == app && *at <= evicted);
+        let credited = before.map(|(_, at)| *at).fold(f64::NEG_INFINITY, f64::max);
+        (credited > *waiting.get(&entry.name)?).then_some(evicted - credited)
     };
-    let delays = evictions.iter().filter_map(delay).filter(|delay| delay.is_finite()).collect();
+    let delays = evictions.iter().filter_map(delay).collect();
     (evictions.len(), delays)
 }
