@@ -76,15 +76,10 @@ fn told(waiting: &Waiting) -> String {
 }
 
 impl Held {
-    /// What every change of this driver asks: the lease, and the epoch of the journal.
-    pub(super) fn fence(&self, journal: &Journal) -> Fence {
-        let fence = self.0.as_ref().map(Lock::fence).unwrap_or_default();
-        fence.with_epoch(journal.epoch_guard())
-    }
-
-    /// The way to the cluster and the journal, behind the fence.
+    /// The way to the cluster and the journal, behind the fence that every change asks: the lease, and the epoch of the
+    /// journal.
     pub(super) fn put_behind(&self, requests: &Requests, journal: &mut Journal) -> (Fence, Requests) {
-        let fence = self.fence(journal);
+        let fence = self.0.as_ref().map(Lock::fence).unwrap_or_default().with_epoch(journal.epoch_guard());
         let asked = fence.clone();
         // A lease that has merely run out, with the cluster out of reach or after a sleep, is renewed before the next
         // change. To note meanwhile what happens harms nobody: whoever takes this run over begins another epoch.

@@ -8,6 +8,7 @@ use crate::catalog::types::Kind;
 use crate::catalog::value::{ObjectRef, Value};
 use crate::expr::{Bindings, EvalError, total_order};
 use crate::plan::graph::{Block, Code, NodeKind, Rollout, Size};
+use crate::plan::{batches_by, share_down, share_up};
 
 use super::driver::{DriveError, Driver};
 use super::event::{Element, Event, Failure, Id};
@@ -237,31 +238,14 @@ impl Driver<'_> {
 
     /// How many elements each batch holds; the last size repeats.
     fn batches(&mut self, located: &Located<'_>, rollout: &Rollout, whole: usize) -> Result<Vec<usize>, EvalError> {
-        let mut batches = Vec::new();
-        let mut left = whole;
-        let mut sizes = rollout.batches.iter();
-        let mut last = Size::Rest;
-        while left > 0 {
-            if let Some(size) = sizes.next() {
-                last = size.clone();
-            }
-            let size = self.size(located, &last, whole, Round::Up)?.clamp(1, left);
-            batches.push(size);
-            left -= size;
-        }
-        Ok(batches)
+        batches_by(&rollout.batches, whole, |size| self.size(located, size, whole, Round::Up))
     }
 
     /// A count or a share of the whole.
     fn size(&mut self, located: &Located<'_>, size: &Size, whole: usize, round: Round) -> Result<usize, EvalError> {
-        let share = |percent: f64| {
-            let exact = whole as f64 * percent / 100.0;
-            let rounded = match round {
-                // What is a whole number but for the error of floating point stays it.
-                Round::Up => (exact - 1e-9).ceil(),
-                Round::Down => (exact + 1e-9).floor(),
-            };
-            rounded.clamp(0.0, whole as f64) as usize
+        let share = |percent: f64| match round {
+            Round::Up => share_up(percent, whole),
+            Round::Down => share_down(percent, whole),
         };
         Ok(match size {
             Size::Count(count) => usize::try_from(*count).unwrap_or(0),

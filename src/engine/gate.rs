@@ -7,11 +7,12 @@ use crate::catalog::value::{ObjectRef, Value, format_duration};
 use crate::expr::{Bindings, Compiled, EvalError, Memo};
 use crate::facts::reads::{ReadKey, Reads};
 use crate::plan::graph::NodeKind;
+use crate::plan::path;
 
 use super::confirm::News;
 use super::driver::{Confirming, DriveError, Driver, EVALUATE_EVERY};
 use super::event::{Event, Failure, Id, Outcome, Progress};
-use super::locate::{join, locate};
+use super::locate::locate;
 use super::state::{HOLD_GAP, StepStatus};
 
 /// What a gate is to come to. Times in milliseconds, points in time in Unix milliseconds.
@@ -328,7 +329,7 @@ impl Driver<'_> {
         let replaced = self.replacements();
         for (rollout, element, by) in replaced {
             let name = self.state.rollouts.get(&rollout).and_then(|rollout| rollout.elements.get(element));
-            let Some(prefix) = name.map(|element| join(&rollout, &element.name)) else { continue };
+            let Some(prefix) = name.map(|element| path(&rollout, &element.name)) else { continue };
             self.emit(vec![Event::ElementReplaced { rollout, element, by }]).await?;
             let waiting = self.gates.keys().filter(|id| id.starts_with(&format!("{prefix}/")));
             for id in waiting.cloned().collect::<Vec<_>>() {
@@ -346,7 +347,7 @@ impl Driver<'_> {
                 let Some(object) = element.value.as_object().filter(|object| object.kind == Kind::Node) else {
                     continue;
                 };
-                if !self.run.facts.is_gone(object) || !self.state.has_deleted(&join(id, &element.name), object) {
+                if !self.run.facts.is_gone(object) || !self.state.has_deleted(&path(id, &element.name), object) {
                     continue;
                 }
                 let uid = self.run.facts.read(|facts| facts.node(&object.name).map(|node| node.metadata.uid.clone()));

@@ -1,6 +1,7 @@
 //! From a step's id to its node in the graph, and the elements around it.
 
 use crate::plan::graph::{Block, Graph, Group, Node, NodeKind, Rollout};
+use crate::plan::path;
 
 /// Where an id leads.
 #[derive(Debug, Clone)]
@@ -27,13 +28,8 @@ pub struct Frame<'g> {
 impl Frame<'_> {
     /// The id of the element: what its body's ids begin with.
     pub fn prefix(&self) -> String {
-        join(&self.id, &self.element)
+        path(&self.id, &self.element)
     }
-}
-
-/// `prefix/segment`, or the segment alone at the root.
-pub fn join(prefix: &str, segment: &str) -> String {
-    if prefix.is_empty() { segment.to_owned() } else { format!("{prefix}/{segment}") }
 }
 
 /// The segment under which a `finally` block's steps stand.
@@ -69,7 +65,7 @@ impl<'g> Walk<'g> {
                     }
                 }
             } else if !node.id.is_empty() && node.id == *first {
-                return self.below(node, &join(prefix, first), rest);
+                return self.below(node, &path(prefix, first), rest);
             }
         }
         None
@@ -93,7 +89,7 @@ impl<'g> Walk<'g> {
         }
         let (finally, rest) = (group.finally.as_ref()?, rest.strip_prefix(&[FINALLY])?);
         self.finally_of = Some(id.to_owned());
-        self.block(finally, &join(id, FINALLY), rest)
+        self.block(finally, &path(id, FINALLY), rest)
     }
 
     fn rollout(&mut self, rollout: &'g Rollout, id: &str, rest: &[&str]) -> Option<&'g Node> {
@@ -102,14 +98,14 @@ impl<'g> Walk<'g> {
             && let Some(finally) = &rollout.finally
         {
             self.finally_of = Some(id.to_owned());
-            return self.block(finally, &join(id, first), below);
+            return self.block(finally, &path(id, first), below);
         }
         if first.starts_with("between@")
             && let Some(block) = &rollout.between
         {
-            return self.block(block, &join(id, first), below);
+            return self.block(block, &path(id, first), below);
         }
         self.frames.push(Frame { id: id.to_owned(), rollout, element: (*first).to_owned() });
-        self.block(&rollout.body, &join(id, first), below)
+        self.block(&rollout.body, &path(id, first), below)
     }
 }

@@ -4,9 +4,10 @@
 //! cost is that of the work under way, not of the plan.
 
 use crate::plan::graph::{Block, Node, NodeKind, OnFailure, Rollout};
+use crate::plan::path;
 
 use super::event::Id;
-use super::locate::{FINALLY, Located, between, join, locate};
+use super::locate::{FINALLY, Located, between, locate};
 use super::state::{BlockState, Phase, RolloutState, RunState, StepStatus};
 
 /// How a part of the graph stands.
@@ -117,7 +118,7 @@ impl RunState {
         let Some((mut walk, node)) = self.walk_to(rollout) else { return false };
         match &node.kind {
             NodeKind::Rollout(template) => match &template.between {
-                Some(block) => walk.block(block, &join(rollout, &between(batch)), Mode::Go) == Status::Done,
+                Some(block) => walk.block(block, &path(rollout, &between(batch)), Mode::Go) == Status::Done,
                 None => true,
             },
             _ => false,
@@ -184,7 +185,7 @@ impl<'s> Walk<'s> {
     }
 
     fn node(&mut self, node: &'s Node, prefix: &str, mode: Mode) -> Status {
-        let id = join(prefix, &node.id);
+        let id = path(prefix, &node.id);
         match &node.kind {
             NodeKind::Let { .. } | NodeKind::Guard(_) => Status::Done,
             NodeKind::If { .. } => match self.arm(node) {
@@ -256,7 +257,7 @@ impl<'s> Walk<'s> {
 
     fn finally(&mut self, finally: Option<&'s Block>, id: &str, mode: Mode) -> Status {
         match finally {
-            Some(block) => self.block(block, &join(id, FINALLY), mode),
+            Some(block) => self.block(block, &path(id, FINALLY), mode),
             None => Status::Done,
         }
     }
@@ -330,13 +331,13 @@ impl<'s> Walk<'s> {
         if state.batch < state.batches() {
             let mode = if mode == Mode::Carry { Mode::Settle } else { mode };
             return match &rollout.between {
-                Some(block) => self.block(block, &join(id, &between(state.batch + 1)), mode),
+                Some(block) => self.block(block, &path(id, &between(state.batch + 1)), mode),
                 None => Status::Idle,
             };
         }
         for element in &state.failed {
             self.frames.push((id.clone(), state.elements[*element].name.clone()));
-            let status = self.close(&rollout.body, &join(id, &state.elements[*element].name), mode);
+            let status = self.close(&rollout.body, &path(id, &state.elements[*element].name), mode);
             self.frames.pop();
             if status != Status::Done {
                 return status;
@@ -355,7 +356,7 @@ impl<'s> Walk<'s> {
     ) -> Status {
         let name = &state.elements[element].name;
         self.frames.push((id.clone(), name.clone()));
-        let status = self.block(&rollout.body, &join(id, name), mode);
+        let status = self.block(&rollout.body, &path(id, name), mode);
         self.frames.pop();
         status
     }
@@ -391,7 +392,7 @@ impl<'s> Walk<'s> {
     }
 
     fn close_node(&mut self, node: &'s Node, prefix: &str, mode: Mode) -> Status {
-        let id = join(prefix, &node.id);
+        let id = path(prefix, &node.id);
         let (status, finally) = match &node.kind {
             NodeKind::Group(group) if self.state.blocks.get(&id).is_none_or(BlockState::is_entered) => {
                 (self.close(&group.body, &id, mode), group.finally.as_ref())
@@ -434,7 +435,7 @@ impl<'s> Walk<'s> {
         let Some(state) = self.state.rollouts.get(id) else { return Status::Done };
         for element in &state.failed {
             self.frames.push((id.clone(), state.elements[*element].name.clone()));
-            let status = self.close(&rollout.body, &join(id, &state.elements[*element].name), mode);
+            let status = self.close(&rollout.body, &path(id, &state.elements[*element].name), mode);
             self.frames.pop();
             if status != Status::Done {
                 return status;
@@ -459,7 +460,7 @@ impl<'s> Walk<'s> {
     }
 
     fn failed_at(&mut self, node: &'s Node, prefix: &str, failed: &mut Vec<Id>) {
-        let id = join(prefix, &node.id);
+        let id = path(prefix, &node.id);
         match &node.kind {
             NodeKind::If { .. } => {
                 if let Some(block) = self.arm(node) {
@@ -469,7 +470,7 @@ impl<'s> Walk<'s> {
             NodeKind::Group(group) => {
                 self.failed_in(&group.body, &id, failed);
                 if let Some(finally) = &group.finally {
-                    self.failed_in(finally, &join(&id, FINALLY), failed);
+                    self.failed_in(finally, &path(&id, FINALLY), failed);
                 }
             }
             NodeKind::Parallel { body, .. } => {
@@ -492,14 +493,14 @@ impl<'s> Walk<'s> {
         if state.batch < state.batches() {
             for element in state.failed.union(&state.active) {
                 self.frames.push((id.clone(), state.elements[*element].name.clone()));
-                self.failed_in(&rollout.body, &join(id, &state.elements[*element].name), failed);
+                self.failed_in(&rollout.body, &path(id, &state.elements[*element].name), failed);
                 self.frames.pop();
             }
             if let Some(block) = &rollout.between {
-                self.failed_in(block, &join(id, &between(state.batch + 1)), failed);
+                self.failed_in(block, &path(id, &between(state.batch + 1)), failed);
             }
         } else if let Some(finally) = &rollout.finally {
-            self.failed_in(finally, &join(id, FINALLY), failed);
+            self.failed_in(finally, &path(id, FINALLY), failed);
         }
     }
 }

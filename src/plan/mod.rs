@@ -55,7 +55,7 @@ use graph::{ClusterInfo, Graph, SCHEMA};
 
 pub use ids::{path, segment};
 pub use parameters::{parameter_from_json, parse_parameter};
-pub use sizes::{at_most, batch_sizes};
+pub use sizes::{at_most, batch_sizes, batches_by, share_down, share_up};
 pub use unsupported::unsupported;
 
 /// What the caller gave, by name, of the parameter's type; a secret as [`Value::Secret`] of its name.

@@ -1,7 +1,7 @@
 //! Faults between sprag and the API server: no gate passes and nothing is evicted on old news, nothing is done twice, and
 //! when the fault is over the run goes on by itself.
 
-use crate::expect::{Outcome, ended, ensure};
+use crate::expect::{Outcome, ended, ensure, evictions};
 use crate::sprag::Sprag;
 use crate::testbed::bed::Bed;
 use crate::testbed::proxy::Proxy;
@@ -10,7 +10,6 @@ use crate::testbed::world::Pool;
 use crate::testbed::{Lab, until};
 use libtest_mimic::{Failed, Trial};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::process::Child;
 use std::sync::Arc;
 use std::thread;
@@ -84,17 +83,6 @@ impl Scene {
         told.map_err(|error| format!("{error}\n{}", self.sprag.said("run")).into())
     }
 
-    fn evictions(&self) -> Result<BTreeMap<String, usize>, Failed> {
-        let mut evictions = BTreeMap::new();
-        for entry in self.pool.lab().audit()? {
-            let eviction = entry.subresource == "eviction" && entry.namespace == self.pool.name() && entry.code == 201;
-            if eviction && entry.stage == "ResponseComplete" {
-                *evictions.entry(entry.name).or_default() += 1;
-            }
-        }
-        Ok(evictions)
-    }
-
     /// The run ends well, every node is open, and no pod was evicted more than once.
     fn ends_well(&self, mut child: Child) -> Outcome {
         let status = child.wait()?;
@@ -103,7 +91,7 @@ impl Scene {
             let node = self.pool.node(name)?;
             ensure(node.pointer("/spec/unschedulable") != Some(&json!(true)), format!("{name} is open: {node}"))?;
         }
-        let evictions = self.evictions()?;
+        let evictions = evictions(&self.pool)?;
         ensure(!evictions.is_empty(), "pods were evicted")?;
         ensure(evictions.values().all(|count| *count == 1), format!("evicted once each: {evictions:?}"))
     }

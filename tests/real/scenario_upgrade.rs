@@ -1,6 +1,6 @@
 //! Upgrades in place: carried out, killed at every record and at random, resumed, stopped.
 
-use crate::expect::{Outcome, ended, ensure};
+use crate::expect::{Outcome, ended, ensure, evictions};
 use crate::sprag::Sprag;
 use crate::testbed::bed::Bed;
 use crate::testbed::workload::Workload;
@@ -8,7 +8,6 @@ use crate::testbed::world::{Node, Pool, text};
 use crate::testbed::{Lab, until};
 use libtest_mimic::{Failed, Trial};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -107,14 +106,9 @@ fn is_upgraded(pool: &Pool) -> Outcome {
 }
 
 fn none_evicted_twice(pool: &Pool) -> Outcome {
-    let mut evictions: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in pool.lab().audit()? {
-        let eviction = entry.subresource == "eviction" && entry.namespace == pool.name() && entry.code == 201;
-        // The pods of a StatefulSet come back under their names: only the others' names stand for one pod.
-        if eviction && entry.stage == "ResponseComplete" && !entry.name.starts_with("db-") {
-            *evictions.entry(entry.name).or_default() += 1;
-        }
-    }
+    // The pods of a StatefulSet come back under their names: only the others' names stand for one pod.
+    let mut evictions = evictions(pool)?;
+    evictions.retain(|name, _| !name.starts_with("db-"));
     ensure(!evictions.is_empty(), "pods were evicted")?;
     let twice: Vec<_> = evictions.iter().filter(|(_, count)| **count > 1).collect();
     ensure(twice.is_empty(), format!("evicted twice: {twice:?}"))
@@ -208,12 +202,7 @@ fn killed_at(lab: &Arc<Lab>, record: u64) -> Result<bool, Failed> {
     ensure(text(&node, "/status/nodeInfo/kubeletVersion") == TARGET, format!("after record {record}: {node}"))?;
     ensure(node.pointer("/spec/unschedulable") != Some(&json!(true)), format!("after record {record}: {node}"))?;
     ensure(pool.pods_on(&due)?.is_empty(), format!("after record {record}: pods moved back"))?;
-    let mut evictions: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in lab.audit()? {
-        if entry.subresource == "eviction" && entry.namespace == pool.name() && entry.code == 201 {
-            *evictions.entry(entry.name).or_default() += 1;
-        }
-    }
+    let evictions = evictions(&pool)?;
     ensure(evictions.values().all(|count| *count == 1), format!("after record {record}: {evictions:?}"))?;
     Ok(crashed)
 }
