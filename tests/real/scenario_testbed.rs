@@ -22,12 +22,28 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
         bed.trial("testbed::kubectl_drains_a_node_as_fast_as_its_pods_stop", kubectl_drains),
         bed.trial("testbed::an_exhausted_budget_refuses_with_a_cause", budget_refuses),
         bed.trial("testbed::a_kubelet_version_once_patched_stays", version_stays),
+        bed.trial("testbed::a_pod_marked_as_not_ready_is_ready_again", ready_again),
         bed.trial("testbed::the_audit_log_tells_kubectl_apart", audit_tells),
         bed.trial("testbed::a_finalizer_holds_a_stopped_pod", finalizer_holds),
         bed.trial("testbed::the_grace_period_cuts_a_slow_stop_off", grace_cuts),
         bed.trial("testbed::each_kind_of_workload_runs", kinds_run),
         bed.trial("testbed::a_user_has_the_rights_of_rbac_only", user_rights),
     ]
+}
+
+/// What the node controller writes of the pods of a silent node, whose kubelet is there after all.
+fn ready_again(lab: &Arc<Lab>) -> Outcome {
+    let pool = lab.pool("again", 1, &["a"])?;
+    pool.create(Workload::deployment("web", 1))?;
+    pool.settle(SOON)?;
+    let pods = pool.pods()?;
+    let name = text(&pods[0], "/metadata/name");
+    let path = pool.path("/api/v1", &format!("pods/{name}/status"));
+    let marked = json!({"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "NodeNotReady"}]}});
+    let answer = lab.api().patch(&path, Patch::Strategic, &marked)?;
+    ensure(!world::is_ready(&answer), format!("it is marked: {answer}"))?;
+    until("the pod is ready again", SOON, || Ok(pool.pods()?.iter().all(world::is_ready).then_some(())))?;
+    Ok(())
 }
 
 fn nodes_register(lab: &Arc<Lab>) -> Outcome {
