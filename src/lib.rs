@@ -72,6 +72,7 @@ pub mod facts;
 pub mod journal;
 pub mod outside;
 pub mod plan;
+pub mod rehearse;
 pub mod render;
 pub mod report;
 pub mod source;
