@@ -5,10 +5,12 @@
 //! - [`load`]: that text → [`Compiled`], the one door by which a journalled expression comes back
 //! - [`Compiled::evaluate`]: a value, or why it is unknown, and what was read
 //! - [`Closure`]: an argument that its action calls
+//! - [`assume`]: what would make a condition true, for a rehearsal
 //!
 //! Invariants: nothing here does I/O or asks the time; every operator of the language is a function of ours, chosen over
 //! Rhai's own because those are silently false across types; an unknown read ends the evaluation at once.
 
+pub mod assume;
 mod closure;
 pub mod evaluate;
 pub mod ir;

@@ -10,7 +10,9 @@
 
 pub mod cluster;
 pub mod controllers;
+pub mod effects;
 pub mod kinds;
+pub mod ledger;
 pub mod object;
 pub mod random;
 pub mod select;
@@ -19,4 +21,5 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 pub mod trace;
+pub mod verdict;
 pub mod write;

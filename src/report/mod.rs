@@ -10,6 +10,7 @@ mod summary;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod words;
 
 pub use json::JsonLines;
@@ -18,4 +19,5 @@ pub use resumed::render_resumed;
 pub use status::{render_runs, render_status, status_json};
 pub use summary::{render_failure, render_summary};
 pub use terminal::Terminal;
+pub use verdict::render_verdict;
 pub(crate) use words::took;
