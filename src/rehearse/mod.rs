@@ -1,20 +1,25 @@
 //! The rehearsal: the very engine against a cluster in a box, on virtual time.
 //!
 //! - [`kinds`], [`object`], [`select`]: what the embedded API server knows
-//! - [`store`], [`write`], [`status`]: what it keeps, and the rules by which it is written and refused
-//! - [`cluster`]: objects, time, the one queue; the controllers look from there
+//! - [`store`], [`write`], [`admission`], [`status`]: what it keeps, and the rules by which it is written and refused
+//! - [`cluster`]: objects, time, the one queue; the [`controllers`] look from there
+//! - [`eviction`]: the subresource that a drain asks
 //! - [`trace`]: what changed, in a few words
+//! - [`ledger`], [`verdict`]: what a run does to the workloads, and what a run would come to
 //!
 //! Invariants: nothing here waits, opens a socket or asks a clock; the time is what `advance` is told; the same world and
 //! seed give the same changes in the same order.
 
+pub mod admission;
 pub mod cluster;
 pub mod controllers;
 pub mod effects;
+pub mod eviction;
 pub mod kinds;
 pub mod ledger;
 pub mod object;
 pub mod random;
+pub mod script;
 pub mod select;
 pub mod status;
 pub mod store;

@@ -4,7 +4,7 @@
 //! - A write that changes nothing moves no version and is told to nobody, as with etcd.
 //! - What is kept is in order of kind, namespace and name: lists and controllers see the same order in every run.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -13,6 +13,9 @@ use super::object::{Key, Object};
 
 /// How many changes of a kind are kept for watches that begin in the past.
 const HISTORY: usize = 4096;
+
+/// Sorts behind every name.
+const LAST: &str = "\u{10FFFF}";
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +54,12 @@ pub struct Store {
     history: BTreeMap<Kind, History>,
     /// Changes that the controllers have not been told of.
     untold: VecDeque<Change>,
-    pods_on: HashMap<Arc<str>, BTreeSet<Key>>,
-    owned_by: HashMap<String, BTreeSet<Key>>,
+    pods_on: HashMap<Arc<str>, Group>,
+    owned_by: HashMap<String, Group>,
 }
+
+/// Objects that have something in common, at hand without a look into all of them.
+type Group = BTreeMap<Key, Arc<Object>>;
 
 /// The latest changes of a kind.
 #[derive(Debug, Default)]
@@ -89,6 +95,18 @@ impl Store {
         self.from(kind, namespace).take_while(move |(key, _)| &*key.namespace == namespace).map(|(_, object)| object)
     }
 
+    /// The kinds of which there are objects.
+    pub fn kinds(&self) -> Vec<Kind> {
+        let mut kinds = Vec::new();
+        let mut next = self.objects.first_key_value();
+        while let Some((key, _)) = next {
+            kinds.push(key.kind);
+            let after = Bound::Excluded(Key::new(key.kind, LAST, LAST));
+            next = self.objects.range((after, Bound::Unbounded)).next();
+        }
+        kinds
+    }
+
     fn from(&self, kind: Kind, namespace: &str) -> impl Iterator<Item = (&Key, &Arc<Object>)> {
         let first = Key::new(kind, namespace, "");
         self.objects.range((Bound::Included(first), Bound::Unbounded)).take_while(move |(key, _)| key.kind == kind)
@@ -96,12 +114,12 @@ impl Store {
 
     /// The pods that are bound to a node, finished ones among them, in order of namespace and name.
     pub fn pods_on(&self, node: &str) -> impl Iterator<Item = &Arc<Object>> {
-        self.pods_on.get(node).into_iter().flatten().filter_map(|key| self.objects.get(key))
+        self.pods_on.get(node).into_iter().flat_map(Group::values)
     }
 
     /// The objects that name an owner of this UID, in order of kind, namespace and name.
     pub fn owned_by(&self, uid: &str) -> impl Iterator<Item = &Arc<Object>> {
-        self.owned_by.get(uid).into_iter().flatten().filter_map(|key| self.objects.get(key))
+        self.owned_by.get(uid).into_iter().flat_map(Group::values)
     }
 
     /// Keeps an object, new or in the place of what has its key; gives it as it is kept, with its version. One that is as
@@ -137,28 +155,27 @@ impl Store {
         Some(object)
     }
 
-    fn index(&mut self, key: &Key, previous: Option<&Object>, object: Option<&Object>) {
-        let node = |object: Option<&Object>| object.and_then(Object::pod).and_then(|pod| pod.node.clone());
-        let (before, after) = (node(previous), node(object));
+    fn index(&mut self, key: &Key, previous: Option<&Object>, object: Option<&Arc<Object>>) {
+        let node = |object: &Object| object.pod().and_then(|pod| pod.node.clone());
+        let (before, after) = (previous.and_then(node), object.and_then(|object| node(object)));
         if before != after {
-            if let Some(pods) = before.and_then(|node| self.pods_on.get_mut(&node)) {
-                pods.remove(key);
-            }
-            if let Some(node) = after {
-                self.pods_on.entry(node).or_default().insert(key.clone());
+            leave(&mut self.pods_on, before.as_ref(), key);
+        }
+        if let (Some(node), Some(object)) = (after, object) {
+            self.pods_on.entry(node).or_default().insert(key.clone(), object.clone());
+        }
+        let gone = previous.into_iter().flat_map(|previous| &previous.meta.owners);
+        for owner in gone {
+            if !object.is_some_and(|object| object.meta.owners.iter().any(|other| other.uid == owner.uid)) {
+                leave(&mut self.owned_by, Some(&owner.uid), key);
             }
         }
-        let owners = |object: Option<&Object>| object.map(|object| object.meta.owners.clone()).unwrap_or_default();
-        let (before, after) = (owners(previous), owners(object));
-        if before != after {
-            for owner in before {
-                if let Some(owned) = self.owned_by.get_mut(&owner.uid) {
-                    owned.remove(key);
-                }
-            }
-            for owner in after {
-                self.owned_by.entry(owner.uid).or_default().insert(key.clone());
-            }
+        for (owner, object) in object.into_iter().flat_map(|object| object.meta.owners.iter().map(move |o| (o, object)))
+        {
+            match self.owned_by.get_mut(&owner.uid) {
+                Some(owned) => owned.insert(key.clone(), object.clone()),
+                None => self.owned_by.entry(owner.uid.clone()).or_default().insert(key.clone(), object.clone()),
+            };
         }
     }
 
@@ -194,5 +211,16 @@ impl Store {
         let history = self.history.entry(kind).or_default();
         history.changes.clear();
         history.lost = self.version;
+    }
+}
+
+/// Takes an object out of a group; an empty group is not kept.
+fn leave<K: Eq + std::hash::Hash>(groups: &mut HashMap<K, Group>, group: Option<&K>, key: &Key) {
+    let Some(group) = group else { return };
+    if let Some(members) = groups.get_mut(group) {
+        members.remove(key);
+        if members.is_empty() {
+            groups.remove(group);
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::admission;
 use super::cluster::Cluster;
 use super::kinds::Kind;
-use super::object::{Detail, Key, Malformed, Object, Phase, Time};
+use super::object::{Detail, Key, Malformed, Object, Phase, PodStatus, Time};
 use super::status::Refused;
 
 /// What a deletion asks for.
@@ -74,8 +75,13 @@ impl Cluster {
         object.meta.deleted = None;
         object.meta.grace = None;
         object.meta.generation = i64::from(has_generation(object.kind));
-        if object.kind == Kind::Pod {
-            self.admit_pod(&mut object);
+        match object.kind {
+            Kind::Pod => self.admit_pod(&key, &mut object)?,
+            Kind::Job => {
+                admission::admit_job(&mut object);
+                object.look().map_err(|error| Refused::bad_request(error.to_string()))?;
+            }
+            _ => {}
         }
         Ok(self.store.put(object))
     }
@@ -95,15 +101,15 @@ impl Cluster {
         Ok(())
     }
 
-    /// What admission sets of a new pod's status; tolerations and priority are of its spec, which its maker completes once
-    /// for all of a template (`controllers/template.rs`).
-    fn admit_pod(&self, object: &mut Object) {
+    /// What admission sets of a new pod: its spec is completed, and its status begins. The spec of a template's pods is
+    /// complete already, once for all of them (`controllers/template.rs`).
+    fn admit_pod(&self, key: &Key, object: &mut Object) -> Result<(), Refused> {
         if let Detail::Pod(pod) = &mut object.detail {
+            admission::admit_pod(key, pod, &self.store)?;
+            pod.status = PodStatus::default();
             pod.status.phase = Phase::Pending;
-            pod.status.conditions.clear();
-            pod.status.container_statuses.clear();
-            pod.status.init_container_statuses.clear();
         }
+        Ok(())
     }
 
     /// Keeps another state of an object that is there: its generation moves with its spec. One whose deletion waited for
@@ -146,8 +152,9 @@ impl Cluster {
         Ok(())
     }
 
-    /// Deletes an object: at once, after its grace period (pods), or when its finalizers are gone. Rules: KUBERNETES.md 1,
-    /// "Deletion mechanics" (registry/core/pod/strategy.go CheckGracefulDelete, apiserver registry/rest/delete.go).
+    /// Deletes an object: at once, after its grace period (pods), when its finalizers are gone, or when it is empty
+    /// (namespaces; `controllers/namespace.rs`). Rules: KUBERNETES.md 1, "Deletion mechanics" (apiserver,
+    /// registry/rest/delete.go BeforeDelete, registry/generic/registry/store.go).
     ///
     /// # Errors
     /// 404, and 409 where a precondition does not hold.
@@ -157,32 +164,81 @@ impl Cluster {
         if options.is_dry_run {
             return Ok(Deleted::Gone(object));
         }
+        let grace = Grace::of(&object, options.grace, self.now);
+        if grace == Grace::Pending {
+            return Ok(Deleted::Terminating(object));
+        }
         let mut changed = (*object).clone();
-        let was_terminating = object.is_terminating();
-        let grace = grace_of(&object, options.grace);
-        if !was_terminating {
+        if !object.is_terminating() {
             match options.propagation {
                 Propagation::Background => {}
                 Propagation::Foreground => changed.meta.finalizers.push(FOREGROUND.to_owned()),
                 Propagation::Orphan => changed.meta.finalizers.push(ORPHAN.to_owned()),
             }
         }
-        if grace == 0 && changed.meta.finalizers.is_empty() {
-            return Ok(Deleted::Gone(self.store.remove(key).unwrap_or(object)));
+        let is_held = !changed.meta.finalizers.is_empty() || key.kind == Kind::Namespace;
+        match grace {
+            Grace::Set { deadline, seconds } => mark(&mut changed, deadline, seconds),
+            _ if is_held && !object.is_terminating() => mark(&mut changed, Time(self.now), 0),
+            _ => {}
         }
-        // A second deletion may only shorten, and does not count from anew.
-        let deadline = Time(self.now + grace * 1000);
-        let is_sooner = changed.meta.deleted.is_none_or(|known| deadline < known) || grace == 0;
-        if was_terminating && (!is_sooner || changed.meta.grace == Some(grace)) {
-            return Ok(Deleted::Terminating(object));
+        if key.kind == Kind::Namespace {
+            changed.meta.grace = None;
+            changed.status = Some(Arc::new(serde_json::json!({ "phase": "Terminating" })));
         }
-        changed.meta.deleted = Some(changed.meta.deleted.map_or(deadline, |known| known.min(deadline)));
-        changed.meta.grace = Some(grace);
-        if !was_terminating && changed.meta.generation > 0 {
-            changed.meta.generation += 1;
+        // Whoever watches sees a pod's mark even where it is gone at once.
+        let marked = self.store.put(changed);
+        let is_due = !matches!(grace, Grace::Set { seconds: 1.., .. });
+        if is_held || !is_due {
+            return Ok(Deleted::Terminating(marked));
         }
-        Ok(Deleted::Terminating(self.store.put(changed)))
+        Ok(Deleted::Gone(self.store.remove(key).unwrap_or(marked)))
     }
+}
+
+/// What a deletion makes of an object's grace period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grace {
+    /// It is being deleted already, and this one is not sooner.
+    Pending,
+    /// It has none, or it is over.
+    None,
+    /// It is to be gone by then.
+    Set { deadline: Time, seconds: i64 },
+}
+
+impl Grace {
+    /// Pods alone have one: those on no node, and those that are finished, of 0 s. A second deletion may only shorten it,
+    /// counted from the first; what has passed already becomes 1 s, or nothing where 0 is asked for.
+    fn of(object: &Object, asked: Option<i64>, now: i64) -> Self {
+        let Some(pod) = object.pod() else { return Self::None };
+        let asked = asked.map(|seconds| if seconds < 0 { 1 } else { seconds });
+        let Some(known) = object.meta.deleted else {
+            let is_idle = pod.node.is_none() || pod.is_terminal();
+            let own = || pod.spec.grace();
+            let seconds = if is_idle { 0 } else { asked.unwrap_or_else(own) };
+            let seconds = if seconds < 0 { 1 } else { seconds };
+            return Self::Set { deadline: Time(now + seconds * 1000), seconds };
+        };
+        let left = object.meta.grace.unwrap_or(0);
+        if left == 0 {
+            return Self::None;
+        }
+        let Some(seconds) = asked.filter(|seconds| *seconds < left) else { return Self::Pending };
+        let deadline = known.0 - left * 1000 + seconds * 1000;
+        if deadline < now {
+            return Self::Set { deadline: Time(now), seconds: seconds.min(1) };
+        }
+        Self::Set { deadline: Time(deadline), seconds }
+    }
+}
+
+fn mark(object: &mut Object, deadline: Time, seconds: i64) {
+    if !object.is_terminating() && object.meta.generation > 0 {
+        object.meta.generation += 1;
+    }
+    object.meta.deleted = Some(deadline);
+    object.meta.grace = Some(seconds);
 }
 
 fn has_same_spec(one: &Object, other: &Object) -> bool {
@@ -193,37 +249,42 @@ fn has_same_spec(one: &Object, other: &Object) -> bool {
     of_pods && (Arc::ptr_eq(&one.body, &other.body) || one.body.get("spec") == other.body.get("spec"))
 }
 
-fn check_preconditions(object: &Object, options: &DeleteOptions) -> Result<(), Refused> {
-    let key = object.key();
-    if let Some(uid) = &options.uid
-        && **uid != *object.meta.uid
-    {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object.meta.uid);
-        return Err(Refused::conflict(&key, &why));
-    }
-    if let Some(version) = options.version
-        && version != object.meta.resource_version
-    {
+/// Whether a deletion is of this object and version.
+///
+/// # Errors
+/// 409 in the words of apiserver, registry/rest/delete.go, which names the kind in the place of the resource.
+pub(super) fn check_preconditions(object: &Object, options: &DeleteOptions) -> Result<(), Refused> {
+    let uid = options.uid.as_ref().filter(|uid| !uid.is_empty() && ***uid != *object.meta.uid);
+    if let Some(uid) = uid {
         let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted \
+             and then recreated",
+            object.meta.uid
+        );
+        return Err(conflict(object, &why));
+    }
+    if let Some(version) = options.version.filter(|version| *version != object.meta.resource_version) {
+        let why = format!(
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). The \
+             object might have been modified",
             object.meta.resource_version
         );
-        return Err(Refused::conflict(&key, &why));
+        return Err(conflict(object, &why));
     }
     Ok(())
 }
 
-/// The grace period of a deletion in seconds: pods alone have one.
-fn grace_of(object: &Object, asked: Option<i64>) -> i64 {
-    let Some(pod) = object.pod() else { return 0 };
-    if pod.node.is_none() || pod.is_terminal() {
-        return 0;
+fn conflict(object: &Object, why: &str) -> Refused {
+    let (group, kind) = object.kind.info().map_or(("", "Object"), |info| (info.group, info.name));
+    let name = &*object.meta.name;
+    let named = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+    let message = format!("Operation cannot be fulfilled on {named} {name:?}: {why}");
+    let mut refused = Refused::new(409, "Conflict", message);
+    refused.details = serde_json::json!({ "name": name, "kind": kind });
+    if !group.is_empty() {
+        refused.details["group"] = group.into();
     }
-    match asked {
-        Some(grace) if grace < 0 => 1,
-        Some(grace) => grace,
-        None => pod.spec.grace().max(0),
-    }
+    refused
 }
 
 /// Whether objects of a kind count their generations from 1.

@@ -79,7 +79,9 @@ impl Object {
             pod.status = typed("status", Some(status))?;
         } else {
             changed.status = Some(Arc::new(status));
-            changed.look()?;
+            if matches!(self.kind, Kind::Node | Kind::PodDisruptionBudget) {
+                changed.look()?;
+            }
         }
         Ok(changed)
     }

@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 
 use super::kinds::Kind;
 
-pub use budget::Budget;
+pub use budget::{ALLOWED, Budget, SYNC_FAILED, tell, tell_allowed, written};
 pub use convert::Malformed;
 pub use meta::{Key, Labels, Meta, Owner};
 pub use node::NodeDetail;
@@ -31,7 +31,7 @@ pub use resources::Resources;
 pub use time::Time;
 
 /// An object of the cluster. Cheap to clone: what is large is shared.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Object {
     /// Its kind.
     pub kind: Kind,
@@ -46,7 +46,8 @@ pub struct Object {
     pub detail: Detail,
 }
 
-/// What controllers read of an object: made from its body (and status) whenever those change.
+/// What controllers read of an object: made from its body (and status) whenever those change. Most objects are pods.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Detail {
     /// A pod: spec, place and status.
@@ -71,6 +72,19 @@ pub enum Detail {
     Claim(Arc<PersistentVolumeClaimSpec>),
     /// Nothing that a controller reads but for what is in body and status.
     Plain,
+}
+
+/// What is shared is not compared again, nor what is made from body and status.
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        let has_same_status = match (&self.status, &other.status) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let has_same_body = || Arc::ptr_eq(&self.body, &other.body) || self.body == other.body;
+        let pods = || self.pod() == other.pod();
+        self.kind == other.kind && self.meta == other.meta && has_same_status && has_same_body() && pods()
+    }
 }
 
 impl Object {

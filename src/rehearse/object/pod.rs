@@ -12,7 +12,7 @@ use super::{Resources, Time};
 pub const READY: &str = "Ready";
 
 /// A pod.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Pod {
     /// What it is made of, without the node.
     pub spec: Arc<PodSpec>,
@@ -37,6 +37,14 @@ impl PodSpec {
     /// Seconds from the deletion until the containers are killed: 30 where nothing is said (core/v1/defaults.go).
     pub fn grace(&self) -> i64 {
         self.typed.termination_grace_period_seconds.unwrap_or(30)
+    }
+}
+
+/// A spec that is shared is not compared again.
+impl PartialEq for Pod {
+    fn eq(&self, other: &Self) -> bool {
+        let has_same_spec = || Arc::ptr_eq(&self.spec, &other.spec) || self.spec.raw == other.spec.raw;
+        self.node == other.node && self.status == other.status && has_same_spec()
     }
 }
 

@@ -16,6 +16,11 @@ impl Time {
         text.parse::<Timestamp>().ok().map(|time| Self(time.as_millisecond()))
     }
 
+    /// Without what is less than a second: what a client and a controller read of a time that was written.
+    pub fn whole_seconds(self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.div_euclid(1000) * 1000).unwrap_or_default()
+    }
+
     /// With microseconds, as metav1.MicroTime is written (Leases, events.k8s.io).
     pub fn micro(self) -> String {
         let time = Timestamp::from_millisecond(self.0).unwrap_or_default();
@@ -25,7 +30,7 @@ impl Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = Timestamp::from_millisecond(self.0.div_euclid(1000) * 1000).unwrap_or_default();
+        let time = self.whole_seconds();
         debug_assert!(time.round(Unit::Second).is_ok_and(|round| round == time));
         write!(f, "{time}")
     }
