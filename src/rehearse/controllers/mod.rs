@@ -3,6 +3,7 @@
 //! - [`deployment`], [`replicaset`], [`statefulset`], [`daemonset`], [`job`]: workloads; CronJobs start nothing, and
 //!   HorizontalPodAutoscalers scale nothing
 //! - [`disruption`]: what budgets allow; [`garbage`], [`namespace`]: what goes with what is deleted
+//! - [`kubelet`]: what is bound to a node is started, run and stopped
 //! - [`template`], [`members`], [`revision`], [`count`], [`draft`], [`retries`]: what they share
 //!
 //! Adoption of objects that nobody owns is left out, and so are the limits on how many requests a controller sends a second.
@@ -14,6 +15,7 @@ pub mod disruption;
 pub mod draft;
 pub mod garbage;
 pub mod job;
+pub mod kubelet;
 pub mod members;
 pub mod namespace;
 pub mod replicaset;
