@@ -5,6 +5,7 @@
 //! - [`cluster`]: objects, time, the one queue; the [`controllers`] look from there
 //! - [`eviction`]: the subresource that a drain asks
 //! - [`trace`]: what changed, in a few words
+//! - [`world`]: what a rehearsal begins with
 //! - [`ledger`], [`verdict`]: what a run does to the workloads, and what a run would come to
 //!
 //! Invariants: nothing here waits, opens a socket or asks a clock; the time is what `advance` is told; the same world and
@@ -27,4 +28,5 @@ pub mod store;
 mod tests;
 pub mod trace;
 pub mod verdict;
+pub mod world;
 pub mod write;
