@@ -108,6 +108,14 @@ impl KindInfo {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// Whether that is its `apiVersion`.
+    pub fn has_api_version(&self, api_version: &str) -> bool {
+        match api_version.split_once('/') {
+            Some((group, version)) => group == self.group && version == self.version,
+            None => self.group.is_empty() && api_version == self.version,
+        }
+    }
+
     /// The resource with its group, as messages and snapshots name it: `deployments.apps`, `pods`.
     pub fn resource(&self) -> String {
         if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
@@ -198,6 +206,6 @@ impl Kind {
 
     /// The kind that objects of this `apiVersion` and `kind` are of.
     pub fn of_object(api_version: &str, name: &str) -> Option<Self> {
-        KINDS.iter().find(|info| info.name == name && info.api_version() == api_version).map(|info| info.kind)
+        KINDS.iter().find(|info| info.name == name && info.has_api_version(api_version)).map(|info| info.kind)
     }
 }

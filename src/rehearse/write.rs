@@ -55,17 +55,13 @@ impl Cluster {
     /// # Errors
     /// 409 where one of that name exists; 403 in a namespace that is being deleted; 404 in one that is not there.
     pub fn create(&mut self, mut object: Object) -> Result<Arc<Object>, Refused> {
-        let meta = &mut object.meta;
-        if meta.name.is_empty()
-            && let Some(stem) = meta.generate_name.clone()
-        {
-            meta.name = format!("{stem}{}", self.random.suffix()).into();
-        }
-        if meta.name.is_empty() {
-            let key = object.key();
-            return Err(Refused::invalid(&key, "metadata.name", "Required value: name or generateName is required"));
+        if object.meta.name.is_empty() {
+            self.make_name(&mut object);
         }
         let key = object.key();
+        if key.name.is_empty() {
+            return Err(Refused::invalid(&key, "metadata.name", "Required value: name or generateName is required"));
+        }
         self.admit_to_namespace(&key)?;
         if self.store.get(&key).is_some() {
             return Err(Refused::already_exists(&key));
@@ -84,6 +80,17 @@ impl Cluster {
             _ => {}
         }
         Ok(self.store.put(object))
+    }
+
+    /// Makes a name from `generateName`; one that is taken is tried again (registry/generic/registry/store.go: eight times).
+    fn make_name(&mut self, object: &mut Object) {
+        let Some(stem) = object.meta.generate_name.clone() else { return };
+        for _ in 0..8 {
+            object.meta.name = format!("{stem}{}", self.random.suffix()).into();
+            if self.store.get(&object.key()).is_none() {
+                return;
+            }
+        }
     }
 
     fn admit_to_namespace(&self, key: &Key) -> Result<(), Refused> {

@@ -159,7 +159,7 @@ impl Place {
     fn replace_failed(&mut self, name: &Arc<str>, pod: &Object, now: i64, plan: &mut Plan) {
         let (first, longest) = BACKOFF;
         match self.backoff.filter(|(_, since)| now - since <= 2 * longest) {
-            Some((pause, since)) if now - since < pause => plan.wait(name, pause - (now - since)),
+            Some((pause, since)) if now - since < pause => plan.wait(name, pause),
             known => {
                 let pause = known.map_or(first, |(pause, _)| (pause * 2).min(longest));
                 self.backoff = Some((pause, now));
