@@ -30,18 +30,20 @@ impl Kubelets {
             cluster.again(BACK_OFF, START, &key);
             return;
         }
-        let times = self.timings.of(object, &mut cluster.random);
-        self.times.insert(object.meta.uid.clone(), times);
+        let mut times = self.timings.of(object, &mut cluster.random);
         let has_init = times.init > 0;
+        let first = if has_init { times.pull + times.init } else { times.pull + times.start + times.ready };
+        times.until = cluster.now + first;
+        self.times.insert(object.meta.uid.clone(), times);
         if has_init {
             let now = cluster.now;
             write(cluster, object, |pod| {
                 status::sandboxed(pod, now);
                 status::waiting(pod, "PodInitializing", "");
             });
-            cluster.again(times.pull + times.init, INITIALIZED, &key);
+            cluster.again(first, INITIALIZED, &key);
         } else {
-            cluster.again(times.pull + times.start + times.ready, RUNS, &key);
+            cluster.again(first, RUNS, &key);
         }
     }
 
@@ -50,17 +52,31 @@ impl Kubelets {
         containers.filter_map(|container| container.image.clone()).find(|image| self.missing.contains(image))
     }
 
+    /// Whether a part of a pod's start is over: what is in the queue may be of an earlier pod of its name, which was to be
+    /// over sooner.
+    fn is_over(&self, object: &Object, why: &'static str, cluster: &mut Cluster) -> bool {
+        let Some(times) = self.times.get(&object.meta.uid) else { return false };
+        let left = times.until - cluster.now;
+        if left > 0 {
+            cluster.again(left, why, &object.key());
+        }
+        left <= 0
+    }
+
     /// The init containers are over.
     pub(super) fn initialized(&mut self, object: &Object, cluster: &mut Cluster) {
-        if object.is_terminating() {
+        if object.is_terminating() || !self.is_over(object, INITIALIZED, cluster) {
             return;
         }
         let now = cluster.now;
         write(cluster, object, |pod| {
             pod.status.set_condition(crate::rehearse::object::Condition::new("Initialized", true, now));
         });
-        let times = self.times.get(&object.meta.uid).copied().unwrap_or_default();
-        cluster.again(times.start + times.ready, RUNS, &object.key());
+        if let Some(times) = self.times.get_mut(&object.meta.uid) {
+            let left = times.start + times.ready;
+            times.until = now + left;
+            cluster.again(left, RUNS, &object.key());
+        }
     }
 
     /// The containers run and are ready, or never will be.
@@ -69,6 +85,9 @@ impl Kubelets {
         else {
             return;
         };
+        if !self.is_over(object, RUNS, cluster) {
+            return;
+        }
         self.times.remove(&object.meta.uid);
         let is_ready = !timings::is_never_ready(object);
         let is_of_job = object.meta.controller().is_some_and(|owner| owner.kind == "Job");

@@ -21,6 +21,8 @@ const PREFIXES: [&str; 2] = ["sprag.dev/", "sprag.test/"];
 /// How long one pod takes, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Times {
+    /// When its next part is over, Unix milliseconds.
+    pub until: i64,
     /// From being bound until its init containers begin.
     pub pull: i64,
     /// All its init containers, one after the other.
@@ -66,15 +68,15 @@ impl Timings {
         let pull = said("pull").unwrap_or(0);
         let init = said("init-after");
         if let Some(ready) = said("ready-after") {
-            return Times { pull, init: init.unwrap_or(0), start: 0, ready };
+            return Times { pull, init: init.unwrap_or(0), ready, ..Times::default() };
         }
         let family = family(object, pod);
         if let Some(starts) = self.learnt.get(&family) {
             let Start { took, init } = starts[random.below(starts.len())];
-            return Times { pull: 0, init, start: 0, ready: (took - init).max(0) };
+            return Times { init, ready: (took - init).max(0), ..Times::default() };
         }
         self.assume(&format!("pods of {family} are ready {} s after they are bound", READY_AFTER / 1000));
-        Times { pull, init: init.unwrap_or(0), start: 0, ready: READY_AFTER }
+        Times { pull, init: init.unwrap_or(0), ready: READY_AFTER, ..Times::default() }
     }
 
     /// How long the containers of a pod take to stop, in milliseconds: never longer than its grace period and the two
