@@ -4,16 +4,18 @@
 //! - [`store`], [`write`], [`admission`], [`status`]: what it keeps, and the rules by which it is written and refused
 //! - [`cluster`]: objects, time, the one queue; the [`controllers`] look from there
 //! - [`eviction`]: the subresource that a drain asks
+//! - [`server`]: the API that clients see, in process and over HTTP
 //! - [`trace`]: what changed, in a few words
 //! - [`world`]: what a rehearsal begins with
 //! - [`ledger`], [`verdict`]: what a run does to the workloads, and what a run would come to
 //!
-//! Invariants: nothing here waits, opens a socket or asks a clock; the time is what `advance` is told; the same world and
-//! seed give the same changes in the same order.
+//! Invariants: nothing here but [`server`] waits, opens a socket or asks a clock; the time is what `advance` is told; the same
+//! world and seed give the same changes in the same order.
 
 pub mod admission;
 pub mod cluster;
 pub mod controllers;
+mod commands;
 pub mod effects;
 pub mod eviction;
 pub mod kinds;
@@ -22,6 +24,8 @@ pub mod object;
 pub mod random;
 pub mod script;
 pub mod select;
+pub mod server;
+pub mod simulation;
 pub mod status;
 pub mod store;
 #[cfg(test)]

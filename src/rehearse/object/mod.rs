@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use super::kinds::Kind;
 
 pub use budget::{ALLOWED, Budget, SYNC_FAILED, tell, tell_allowed, written};
-pub use convert::Malformed;
+pub use convert::{Item, Malformed};
 pub use meta::{Key, Labels, Meta, Owner};
 pub use node::NodeDetail;
 pub use pod::{Condition, ContainerState, ContainerStatus, Phase, Pod, PodSpec, PodStatus, READY};
