@@ -1,7 +1,7 @@
 //! Commands in a rehearsal: no process is started; each does what the script says of its step.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -85,9 +85,11 @@ impl HeldCommand for Held {
                 let _ = lines.send(OutputLine { stderr: false, text: line.to_owned(), is_cut: false });
             }
             if self.part.code == 0 {
-                self.server.with(|world| self.part.effects.iter().for_each(|effect| {
-                    effects::apply(&mut world.cluster, effect);
-                }));
+                self.server.with(|world| {
+                    self.part.effects.iter().for_each(|effect| {
+                        effects::apply(&mut world.cluster, effect);
+                    })
+                });
             }
             Ok(CommandEnd { code: self.part.code, stdout: self.part.stdout, is_cut: false })
         })

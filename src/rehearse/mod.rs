@@ -14,8 +14,8 @@
 
 pub mod admission;
 pub mod cluster;
-pub mod controllers;
 mod commands;
+pub mod controllers;
 pub mod effects;
 pub mod eviction;
 pub mod kinds;

@@ -317,7 +317,8 @@ impl Stage {
             }
         });
         let found = effects::of_step(state, &facts, step);
-        let mut part = Part { takes: takes.unwrap_or(TAKES), effects: found.clone().unwrap_or_default(), ..Part::default() };
+        let mut part =
+            Part { takes: takes.unwrap_or(TAKES), effects: found.clone().unwrap_or_default(), ..Part::default() };
         let node = located.frames.last().map(|frame| frame.element.clone());
         match self.rules.part(step, node.as_deref(), attempt, &part) {
             Some(ruled) => part = ruled,

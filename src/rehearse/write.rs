@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::admission;
 use super::cluster::Cluster;
 use super::kinds::Kind;
-use super::object::{Detail, Key, Malformed, Object, Phase, PodStatus, Time};
+use super::object::{Condition, Detail, Key, Malformed, Object, Phase, PodStatus, Time};
 use super::status::Refused;
 
 /// What a deletion asks for.
@@ -115,6 +115,11 @@ impl Cluster {
             admission::admit_pod(key, pod, &self.store)?;
             pod.status = PodStatus::default();
             pod.status.phase = Phase::Pending;
+            if pod.spec.typed.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()) {
+                let why = "Scheduling is blocked due to non-empty scheduling gates";
+                let gated = Condition::new("PodScheduled", false, self.now).because("SchedulingGated", why);
+                pod.status.set_condition(gated);
+            }
         }
         Ok(())
     }

@@ -24,11 +24,35 @@ pub mod revision;
 pub mod statefulset;
 pub mod template;
 
+mod events;
+mod node_lifecycle;
+mod pod_garbage;
+mod scheduler;
+mod taint_eviction;
+mod taints;
+
 use super::cluster::Controller;
+
+pub use node_lifecycle::NodeLifecycle;
+pub use pod_garbage::PodGarbage;
+pub use scheduler::Scheduler;
+pub use taint_eviction::TaintEviction;
 
 /// All of them, in the order in which they are told of a change.
 pub fn all() -> Vec<Box<dyn Controller>> {
-    workloads()
+    let mut all = workloads();
+    all.extend(nodes());
+    all
+}
+
+/// Those of nodes and of where pods go.
+pub fn nodes() -> Vec<Box<dyn Controller>> {
+    vec![
+        Box::new(Scheduler::default()),
+        Box::new(NodeLifecycle::default()),
+        Box::new(TaintEviction::default()),
+        Box::new(PodGarbage::default()),
+    ]
 }
 
 /// Those of workloads and budgets.
