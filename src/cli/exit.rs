@@ -57,6 +57,22 @@ Exit codes:
   14  interrupted by a signal         (`sprag resume` goes on)";
 
 impl Exit {
+    /// The exit of that number, of those that a run can end with; a fault of ours for any other.
+    pub(super) fn of_code(code: u8) -> Self {
+        let all = [
+            Self::Done,
+            Self::StepFailed,
+            Self::Guarded,
+            Self::Asks,
+            Self::OutOfReach,
+            Self::Interrupted,
+            Self::RolledBack,
+            Self::Stuck,
+            Self::Aborted,
+        ];
+        all.into_iter().find(|exit| exit.code() == code).unwrap_or(Self::Fault)
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8

@@ -169,12 +169,21 @@ pub(super) async fn plan_live(
 /// Exit 4: no snapshot in that file, or with every reason why there is no plan.
 pub(super) fn plan_from(loaded: &Loaded, given: &Given, file: &Path) -> Result<Graph, Failed> {
     let snapshot = read_snapshot(file)?;
-    let facts = SharedFacts::from_snapshot(&snapshot);
+    let name = if snapshot.context.is_empty() { file.display().to_string() } else { snapshot.context.clone() };
+    plan_on(loaded, given, &snapshot, &name)
+}
+
+/// Makes the plan from a snapshot, of a cluster of that name.
+///
+/// # Errors
+/// Exit 4 with every reason why there is none.
+pub(super) fn plan_on(loaded: &Loaded, given: &Given, snapshot: &Snapshot, name: &str) -> Result<Graph, Failed> {
+    let facts = SharedFacts::from_snapshot(snapshot);
     facts.set_now(snapshot.as_of);
     let cluster = ClusterInfo {
-        uid: snapshot.cluster,
-        name: if snapshot.context.is_empty() { file.display().to_string() } else { snapshot.context },
-        version: snapshot.version,
+        uid: snapshot.cluster.clone(),
+        name: name.to_owned(),
+        version: snapshot.version.clone(),
         as_of: snapshot.as_of,
     };
     plan(loaded, given, facts, cluster)
@@ -200,7 +209,7 @@ fn exit_of(mistakes: &[Diagnostic]) -> Exit {
     }
 }
 
-fn read_snapshot(file: &Path) -> Result<Snapshot, Failed> {
+pub(super) fn read_snapshot(file: &Path) -> Result<Snapshot, Failed> {
     let shown = file.display();
     let take_one = "`sprag snapshot -o FILE` takes one";
     let bytes = read_bytes(file, MAX_SNAPSHOT).map_err(|why| {

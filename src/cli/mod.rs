@@ -16,6 +16,8 @@
 //! | E481 | a snapshot that cannot be read |
 //! | E482 | a file that is no snapshot |
 //! | E483 | a snapshot of a newer sprag |
+//! | E484, E485 | a world file that is none, or says what cannot be |
+//! | E486 | a snapshot that is no cluster |
 //! | E505 | a statement that this version does not carry out |
 //! | E506 | a playbook that was edited since its run began |
 //! | E507 | another cluster than the run's |
@@ -25,6 +27,7 @@
 //! | E6xx | journals: see [`crate::journal::JournalError`] |
 //! | E701, E702, E703 | a kubeconfig that is missing, that is broken, that has no such context |
 //! | E710, E711, E712 | a cluster that is out of reach, that refuses the login, that forbids what is needed |
+//! | E713 | an address that cannot be listened on |
 
 mod check;
 mod exit;
@@ -37,6 +40,7 @@ mod output;
 mod own;
 mod params;
 mod plan;
+mod rehearse;
 mod release;
 mod rights;
 mod run;
@@ -45,6 +49,7 @@ mod snapshot;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod worlds;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -74,6 +79,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Show what a run would do, without doing it
     Plan(plan::PlanArgs),
+    /// Show what would happen, on a copy of the cluster in a box
+    Rehearse(rehearse::RehearseArgs),
     /// Carry a playbook out
     Run(run::RunArgs),
     /// Go on with a run that was halted or interrupted
@@ -97,6 +104,7 @@ impl Command {
         match self {
             Self::Check(args) => check::check(args, output),
             Self::Plan(args) => plan::plan(args, output),
+            Self::Rehearse(args) => rehearse::rehearse(args, output),
             Self::Run(args) => run::run(args, output),
             Self::Resume(args) => run::resume(args, output),
             Self::Status(args) => runs::status(args, output),

@@ -8,11 +8,11 @@ use crate::diagnostic::Diagnostic;
 use crate::outside::Outside;
 use crate::render::{self, TextOptions};
 
-use super::load::{load, plan_from, plan_live, unsupported_in};
+use super::load::{load, plan_from, plan_live, plan_on, unsupported_in};
 use super::login::LoginArgs;
 use super::output::{Format, Output};
 use super::params::ParameterArgs;
-use super::{Exit, Failed, block_on};
+use super::{Exit, Failed, block_on, worlds};
 
 /// What to plan, and from what.
 #[derive(Debug, Args)]
@@ -22,8 +22,11 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     parameters: ParameterArgs,
     /// A snapshot to plan from, in place of a cluster
-    #[arg(long, value_name = "FILE", conflicts_with = "login")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["login", "on"])]
     from: Option<PathBuf>,
+    /// A world to plan on, in place of a cluster: `demo`, or a file of YAML
+    #[arg(long, value_name = "WORLD", conflicts_with = "login")]
+    on: Option<String>,
     #[command(flatten)]
     login: LoginArgs,
     /// Show every step with its id
@@ -35,9 +38,13 @@ pub(super) struct PlanArgs {
 pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<Exit, Failed> {
     let loaded = load(&args.file, output)?;
     let parameters = args.parameters.read(&loaded.program.params)?;
-    let graph = match &args.from {
-        Some(snapshot) => plan_from(&loaded, &parameters.given, snapshot)?,
-        None => block_on(async {
+    let graph = match (&args.from, &args.on) {
+        (Some(snapshot), _) => plan_from(&loaded, &parameters.given, snapshot)?,
+        (None, Some(world)) => {
+            let snapshot = worlds::named(world)?;
+            plan_on(&loaded, &parameters.given, &snapshot, &snapshot.context)?
+        }
+        (None, None) => block_on(async {
             let outside = Outside::system();
             let connection = args.login.connect(&outside).await?;
             Ok(plan_live(&loaded, &parameters.given, &connection, &outside).await?.graph)

@@ -26,7 +26,7 @@ use super::login::LoginArgs;
 use super::output::{Format, Output};
 use super::params::ParameterArgs;
 use super::standing::RunsHere;
-use super::{Exit, Failed, block_on, own, rights, runs};
+use super::{Exit, Failed, block_on, own, rehearse, rights, runs};
 
 /// Carries a playbook out.
 #[derive(Debug, Args)]
@@ -39,6 +39,9 @@ pub(super) struct RunArgs {
     login: LoginArgs,
     #[command(flatten)]
     drive: DriveArgs,
+    /// On a world in a box, in place of a cluster: `demo`, or a file of YAML; no run is kept
+    #[arg(long, value_name = "WORLD", conflicts_with = "login")]
+    on: Option<String>,
 }
 
 /// Goes on with a run.
@@ -106,6 +109,9 @@ impl RunsArgs {
 pub(super) fn run(args: &RunArgs, output: &Output) -> Result<Exit, Failed> {
     let loaded = load::load(&args.file, output)?;
     let parameters = args.parameters.read(&loaded.program.params)?;
+    if let Some(world) = &args.on {
+        return rehearse::run_on(&loaded, parameters, world, args.drive.settings(), output);
+    }
     block_on(async {
         let outside = Outside::system();
         let connection = args.login.connect(&outside).await?;
@@ -345,7 +351,7 @@ fn finish(
     })
 }
 
-fn observer(output: &Output, title: &str, now: i64) -> Box<dyn Observer> {
+pub(super) fn observer(output: &Output, title: &str, now: i64) -> Box<dyn Observer> {
     match output.format {
         Format::Json => Box::new(JsonLines::new(std::io::stdout())),
         Format::Text if output.is_live() => Box::new(Terminal::new(title, now)),

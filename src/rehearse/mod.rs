@@ -22,6 +22,7 @@ pub mod kinds;
 pub mod ledger;
 pub mod object;
 pub mod random;
+pub mod rehearsal;
 pub mod script;
 pub mod select;
 pub mod server;
