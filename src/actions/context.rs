@@ -148,6 +148,7 @@ impl StepContext {
             }
             let left = Duration::from_millis(left.unsigned_abs());
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(left) => {}
                 Ok(()) = deadline.changed() => {}
             }
@@ -158,6 +159,7 @@ impl StepContext {
     pub(crate) async fn stopped(&self) {
         let mut deadline = self.deadline.clone();
         tokio::select! {
+            biased;
             () = self.asked(Stop::Stop) => {}
             () = async { while deadline.changed().await.is_ok() {} } => {}
         }

@@ -45,6 +45,7 @@ pub(super) async fn evict(args: &Args, context: &StepContext) -> Read<Attempt> {
         };
         let pause = Duration::from_millis(chance.between(pause.0, pause.1).into());
         tokio::select! {
+            biased;
             () = credited(&pod, context) => {}
             () = tokio::time::sleep(pause) => {}
         }

@@ -50,6 +50,7 @@ pub(super) async fn exec(args: &Args, context: &StepContext) -> Read<Attempt> {
     let mut running = Running::let_go(held, context);
     context.waiting(vec![format!("`{name}` runs")]);
     let cut = tokio::select! {
+        biased;
         end = running.end(context) => return Ok(judged(&name, &allow, end, &running, context)),
         cut = cut_off(&name, context) => cut,
     };
@@ -72,6 +73,7 @@ async fn cut_off(name: &str, context: &StepContext) -> Cut {
         context.asked(Stop::Out).await;
     };
     tokio::select! {
+        biased;
         () = context.late() => Cut::Late,
         () = stop => Cut::Out,
     }
@@ -94,6 +96,7 @@ async fn join(process: &Process, context: &StepContext) -> Attempt {
     let name = format!("process {pid}");
     context.waiting(vec![format!("the command of the earlier driver, process {pid}, still runs")]);
     let cut = tokio::select! {
+        biased;
         () = gone(process, context) => {
             return Attempt::InDoubt(format!("the command ran to its end as process {pid}, and its exit code is not known"));
         }

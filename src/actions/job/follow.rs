@@ -188,6 +188,7 @@ impl Work<'_> {
     /// Comes back with a reason for which the Job will not start.
     pub(super) async fn until_hindered(&self, seen: &Seen, hindrance: &Hindrance) -> Failure {
         tokio::select! {
+            biased;
             failure = self.until_refused(seen, hindrance) => failure,
             failure = self.until_not_pulled(hindrance) => failure,
         }
@@ -235,6 +236,7 @@ impl Work<'_> {
             };
             let left = Duration::from_millis(left.unsigned_abs());
             tokio::select! {
+                biased;
                 _ = changed.changed() => {}
                 () = tokio::time::sleep(left.min(Duration::from_secs(3_600))) => {}
             }

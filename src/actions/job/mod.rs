@@ -74,6 +74,7 @@ impl Work<'_> {
         self.hand_secrets_over(&seen).await?;
         self.context.waiting(vec![format!("job `{}` on `{}`", self.wanted.shown(), self.node)]);
         let seen = tokio::select! {
+            biased;
             ended = self.until_ended(&seen) => ended?,
             failure = self.until_hindered(&seen, hindrance) => {
                 // It must not begin later, when nobody awaits it any more.

@@ -35,6 +35,7 @@ async fn lowest(world: &World, trial: &Trial, more: &[(&str, &str)]) -> (usize, 
     tokio::pin!(drain);
     loop {
         tokio::select! {
+            biased;
             attempt = &mut drain => {
                 assert_eq!(told(&attempt), "done");
                 return (lowest, begun.elapsed().as_secs());

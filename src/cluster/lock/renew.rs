@@ -41,6 +41,7 @@ impl Renewing {
     pub(super) async fn run(self) {
         loop {
             tokio::select! {
+                biased;
                 () = sleep(RETRY) => {}
                 () = self.wanted.notified() => {}
             }

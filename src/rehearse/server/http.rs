@@ -42,6 +42,7 @@ async fn accept(server: Server, listener: TcpListener) -> Infallible {
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
+            biased;
             accepted = listener.accept() => accepted.map(|(stream, _)| stream),
             Some(_) = connections.join_next() => continue,
         };
