@@ -182,6 +182,7 @@ impl World {
     }
 
     /// When something happens next by itself, Unix milliseconds.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Option<i64> {
         self.settle();
         self.cluster.agenda.next()

@@ -196,6 +196,11 @@ impl Kind {
         KINDS.iter().find(|info| info.resource() == resource).map(|info| info.kind)
     }
 
+    /// What is served as this resource of a group's version.
+    pub fn served(group: &str, version: &str, plural: &str) -> Option<&'static KindInfo> {
+        KINDS.iter().find(|info| info.plural == plural && info.group == group && info.version == version)
+    }
+
     /// The kind that objects of this `apiVersion` and `kind` are of.
     pub fn of_object(api_version: &str, name: &str) -> Option<Self> {
         KINDS.iter().find(|info| info.name == name && info.api_version() == api_version).map(|info| info.kind)

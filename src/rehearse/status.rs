@@ -17,7 +17,7 @@ pub struct Refused {
     /// `details`; null where there are none.
     pub details: Value,
     /// `Retry-After` in seconds.
-    pub retry_after: Option<i64>,
+    pub retry_after: Option<u16>,
 }
 
 impl Refused {
@@ -54,7 +54,7 @@ impl Refused {
             self.details = json!({});
         }
         self.details["retryAfterSeconds"] = seconds.into();
-        self.retry_after = Some(seconds);
+        self.retry_after = u16::try_from(seconds).ok();
         self
     }
 

@@ -189,6 +189,17 @@ impl Store {
         Some(changes.into_iter().flat_map(move |changes| changes.range(first..)))
     }
 
+    /// The version of the latest change of a kind, 0 where none is known.
+    pub fn latest(&self, kind: Kind) -> u64 {
+        let history = self.history.get(&kind);
+        history.map_or(0, |history| history.changes.back().map_or(history.lost, |(version, _)| *version))
+    }
+
+    /// The version of the newest change of a kind that is not kept any more, 0 where all are.
+    pub fn lost(&self, kind: Kind) -> u64 {
+        self.history.get(&kind).map_or(0, |history| history.lost)
+    }
+
     /// Forgets the changes of a kind up to now: a watch from before it is told 410, as after a compaction.
     pub fn compact(&mut self, kind: Kind) {
         let history = self.history.entry(kind).or_default();

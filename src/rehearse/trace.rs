@@ -12,16 +12,16 @@ pub fn told(before: Option<&Value>, after: Option<&Value>) -> Vec<String> {
         return Vec::new();
     };
     match (before, after) {
-        (Some(_), None) => return vec!["gone".to_owned()],
+        (Some(_), None) => vec!["gone".to_owned()],
         (None, Some(_)) if !matches!(kind, "Pod") => {
             let mut made = vec!["made".to_owned()];
             made.extend(changes(kind, &Value::Null, object));
-            return made;
+            made
         }
         (None, _) => {
             let mut made = vec!["made".to_owned()];
             made.extend(changes(kind, &Value::Null, object).into_iter().filter(|phrase| phrase != "Pending"));
-            return made;
+            made
         }
         (Some(before), Some(after)) => changes(kind, before, after),
     }

@@ -136,15 +136,34 @@ impl Serialize for Object {
         if let Some(info) = self.kind.info() {
             map.serialize_entry("apiVersion", &info.api_version())?;
             map.serialize_entry("kind", info.name)?;
-        } else {
-            for field in ["apiVersion", "kind"] {
-                if let Some(value) = self.body.get(field) {
-                    map.serialize_entry(field, value)?;
-                }
+        }
+        self.write_fields(&mut map)?;
+        map.end()
+    }
+}
+
+/// An object as an item of a list: the list says what its items are, but for opaque ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a>(pub &'a Object);
+
+impl Serialize for Item<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.0.write_fields(&mut map)?;
+        map.end()
+    }
+}
+
+impl Object {
+    /// Everything but `apiVersion` and `kind`; of opaque objects, these too.
+    fn write_fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let is_head = |field: &str| matches!(field, "apiVersion" | "kind");
+        for field in ["apiVersion", "kind"] {
+            if let (Kind::Opaque(_), Some(value)) = (self.kind, self.body.get(field)) {
+                map.serialize_entry(field, value)?;
             }
         }
         map.serialize_entry("metadata", &self.meta)?;
-        let is_head = |field: &str| matches!(field, "apiVersion" | "kind");
         for (field, value) in self.body.iter().filter(|(field, _)| !is_head(field)) {
             map.serialize_entry(field, value)?;
         }
@@ -154,7 +173,7 @@ impl Serialize for Object {
         } else if let Some(status) = &self.status {
             map.serialize_entry("status", &**status)?;
         }
-        map.end()
+        Ok(())
     }
 }
 

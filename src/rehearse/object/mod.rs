@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use super::kinds::Kind;
 
 pub use budget::Budget;
-pub use convert::Malformed;
+pub use convert::{Item, Malformed};
 pub use meta::{Key, Labels, Meta, Owner};
 pub use node::NodeDetail;
 pub use pod::{Condition, ContainerState, ContainerStatus, Phase, Pod, PodSpec, PodStatus, READY};
@@ -46,7 +46,8 @@ pub struct Object {
     pub detail: Detail,
 }
 
-/// What controllers read of an object: made from its body (and status) whenever those change.
+/// What controllers read of an object: made from its body (and status) whenever those change. Most objects are pods.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Detail {
     /// A pod: spec, place and status.
