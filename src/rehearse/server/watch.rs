@@ -294,20 +294,15 @@ impl Initial {
     /// 422 (apimachinery, internalversion/validation validateWatchOptions)
     fn read(request: &Request) -> Result<Self, Refused> {
         let (asked, wanted) = (request.parameter("sendInitialEvents"), request.parameter("resourceVersionMatch"));
-        match (asked, wanted) {
-            ("", "") | (_, "NotOlderThan") if !(asked.is_empty() && !wanted.is_empty()) => Ok(Self {
-                is_sent: request.is_set("sendInitialEvents"),
-                is_refused: !asked.is_empty() && !request.is_set("sendInitialEvents"),
-                has_bookmark: request.is_set("allowWatchBookmarks"),
-            }),
-            ("", _) => {
-                let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-                Err(read::forbidden("resourceVersionMatch", why))
+        let why = match (asked.is_empty(), wanted) {
+            (true, "") | (false, "NotOlderThan") => {
+                let is_sent = request.is_set("sendInitialEvents");
+                let has_bookmark = request.is_set("allowWatchBookmarks");
+                return Ok(Self { is_sent, is_refused: !asked.is_empty() && !is_sent, has_bookmark });
             }
-            _ => {
-                let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-                Err(read::forbidden("resourceVersionMatch", why))
-            }
-        }
+            (true, _) => "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            (false, _) => "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        };
+        Err(read::forbidden("resourceVersionMatch", why))
     }
 }

@@ -116,7 +116,8 @@ fn remove_in(value: &mut Value, name: &str, step: &Step, rest: &[Step]) {
             list.get_mut(place)
         }
         (Step::Word(word), Value::Array(list)) => {
-            list.retain(|one| one.to_string() != *word);
+            let word: Value = serde_json::from_str(word).unwrap_or_default();
+            list.retain(|one| *one != word);
             return;
         }
         _ => return,

@@ -66,3 +66,11 @@ async fn the_world_moves_though_nobody_asks() {
     tokio::time::sleep(Duration::from_millis(2)).await;
     assert_eq!(room.peek(|world| world.cluster.store.all(Kind::Pod).count()), 0);
 }
+
+#[test]
+fn what_is_made_on_the_stage_is_told_by_kind() {
+    let mut stage = Stage::new(Vec::new());
+    stage.has_node("n-1", "a");
+    stage.create(Kind::ConfigMap, json!({ "metadata": { "name": "m", "namespace": "shop" } }));
+    assert_eq!(stage.story_of("configmaps"), "+0.00   configmaps shop/m  made\n");
+}
