@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cluster::Cluster;
 use super::kinds::Kind;
-use super::object::{Detail, Key, Malformed, Object, Phase, Time};
+use super::object::{Condition, Detail, Key, Malformed, Object, Phase, Time};
 use super::status::Refused;
 
 /// What a deletion asks for.
@@ -103,6 +103,11 @@ impl Cluster {
             pod.status.conditions.clear();
             pod.status.container_statuses.clear();
             pod.status.init_container_statuses.clear();
+            if pod.spec.typed.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()) {
+                let why = "Scheduling is blocked due to non-empty scheduling gates";
+                let gated = Condition::new("PodScheduled", false, self.now).because("SchedulingGated", why);
+                pod.status.set_condition(gated);
+            }
         }
     }
 

@@ -110,14 +110,15 @@ impl PodSpec {
     /// As [`Object::read`].
     pub fn read(raw: Map<String, Value>) -> Result<Self, Malformed> {
         let typed: k8s_openapi::api::core::v1::PodSpec = typed("spec", Some(Value::Object(raw.clone())))?;
-        let requests = Resources::of_pod(&typed);
-        Ok(Self { raw, typed, requests })
+        let (requests, scored) = (Resources::of_pod(&typed), Resources::scored(&typed));
+        Ok(Self { raw, typed, requests, scored })
     }
 }
 
 impl Default for Pod {
     fn default() -> Self {
-        let spec = PodSpec { raw: Map::new(), typed: Default::default(), requests: Resources::default() };
+        let spec =
+            PodSpec { raw: Map::new(), typed: Default::default(), requests: Resources::default(), scored: [0; 2] };
         Self { spec: Arc::new(spec), node: None, status: PodStatus::default() }
     }
 }

@@ -31,6 +31,8 @@ pub struct PodSpec {
     pub typed: core::PodSpec,
     /// What a scheduler counts for it.
     pub requests: Resources,
+    /// What its scores count for it, cpu and memory: [`Resources::scored`].
+    pub scored: [i64; 2],
 }
 
 impl PodSpec {

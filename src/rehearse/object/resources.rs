@@ -83,6 +83,22 @@ impl Resources {
         sum
     }
 
+    /// What the scores count for a pod, thousandths of a processor and bytes: as [`Resources::of_pod`], but a container that
+    /// asks for none of one counts for 100m and 200 MiB (scheduler/util/pod_resources.go).
+    pub fn scored(spec: &PodSpec) -> [i64; 2] {
+        const UNSAID: [(&str, &str); 2] = [("cpu", "100m"), ("memory", "200Mi")];
+        let mut with = spec.clone();
+        let containers = with.containers.iter_mut().chain(with.init_containers.iter_mut().flatten());
+        for container in containers {
+            let requests = container.resources.get_or_insert_default().requests.get_or_insert_default();
+            for (name, amount) in UNSAID {
+                requests.entry(name.to_owned()).or_insert_with(|| Written(amount.to_owned()));
+            }
+        }
+        let sum = Self::of_pod(&with);
+        [sum.cpu, sum.memory]
+    }
+
     fn raise_to(&mut self, other: &Self) {
         self.cpu = self.cpu.max(other.cpu);
         self.memory = self.memory.max(other.memory);
