@@ -46,17 +46,11 @@ impl Controller for TaintEviction {
                     queue.soon(NODE, &object.key());
                 }
             }
-            Kind::Pod if self.planned.contains_key(&object.key()) => {
-                if change.what == What::Deleted || before.is_some_and(|before| is_moved(before, object)) {
-                    queue.soon(POD, &object.key());
-                }
-            }
-            Kind::Pod if change.what != What::Deleted => {
-                let node = object.pod().and_then(|pod| pod.node.clone());
-                if let Some(node) = node
-                    && before.is_none_or(|before| is_moved(before, object))
-                    && queue.store.get(&Key::node(node)).is_some_and(|node| !no_execute(node).is_empty())
-                {
+            Kind::Pod if change.what == What::Deleted || before.is_none_or(|before| is_moved(before, object)) => {
+                let node = object.pod().and_then(|pod| pod.node.clone()).map(Key::node);
+                let node = node.and_then(|node| queue.store.get(&node));
+                let has_taint = node.is_some_and(|node| !no_execute(node).is_empty());
+                if self.planned.contains_key(&object.key()) || (change.what != What::Deleted && has_taint) {
                     queue.soon(POD, &object.key());
                 }
             }

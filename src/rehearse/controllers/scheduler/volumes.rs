@@ -35,6 +35,9 @@ const ZONES: [&str; 4] = [
     "topology.kubernetes.io/region",
 ];
 
+/// A claim that waits, with the volume that it would get; `None` for one that would be made for it.
+pub(super) type Planned = (Arc<Object>, Option<Arc<Object>>);
+
 /// What a pod's claims mean for the choice of a node.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Volumes {
@@ -179,13 +182,12 @@ impl Volumes {
         Ok(())
     }
 
-    /// For each claim that waits the volume that it would get on a node, or `None` for one that would be made for it; nothing
-    /// where one can have neither (binder.go, FindPodVolumes).
-    pub(super) fn plan(&self, store: &Store, node: &Node) -> Option<Vec<(Arc<Object>, Option<Arc<Object>>)>> {
+    /// What each claim that waits would get on a node; nothing where one can have no volume (binder.go, FindPodVolumes).
+    pub(super) fn plan(&self, store: &Store, node: &Node) -> Option<Vec<Planned>> {
         let mut claims = self.waiting.clone();
         claims
             .sort_by_key(|claim| amount(claim_spec(claim).and_then(|spec| spec.resources.as_ref()?.requests.as_ref())));
-        let mut chosen: Vec<(Arc<Object>, Option<Arc<Object>>)> = Vec::new();
+        let mut chosen: Vec<Planned> = Vec::new();
         for claim in claims {
             let selected = claim.meta.annotation(SELECTED_NODE);
             if selected.is_some_and(|selected| selected != &*node.name) {
