@@ -16,6 +16,7 @@ pub mod admission;
 pub mod cluster;
 mod commands;
 pub mod controllers;
+mod cut;
 pub mod effects;
 pub mod eviction;
 pub mod kinds;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::cluster::World;
 use super::commands::{Heard, ScriptedCommands};
+use super::cut::Cut;
 use super::effects::{self, Assumed};
 use super::ledger::Ledger;
 use super::script::{Part, Script};
@@ -185,8 +186,21 @@ impl Simulation {
             secrets: self.secrets.clone(),
             seed: self.seed,
         };
+        let cut = Cut::new(
+            server,
+            match crash {
+                Some(Crash::AtMutation(nth, side)) => Some((nth, side)),
+                _ => None,
+            },
+        );
         let (ledger, stage) = (self.ledger.clone(), self.stage.clone());
-        self.runtime.block_on(run.drive(clock, server, ledger, stage, observer))
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = cut.is_cut() => Err(gone("the driver is gone")),
+                ending = run.drive(clock, cut.clone(), ledger, stage, observer) => ending,
+            }
+        })
     }
 
     /// What was seen, after the last driver.
@@ -220,12 +234,12 @@ impl Prepared {
     async fn drive(
         self,
         clock: Arc<Virtual>,
-        server: Server,
+        server: Cut,
         ledger: Ledger,
         stage: Arc<Stage>,
         observer: &mut dyn Observer,
     ) -> Result<Ending, DriveError> {
-        let requests = Requests::new(server.client(), clock.clone(), self.seed);
+        let requests = Requests::new(kube::Client::new(server, "default"), clock.clone(), self.seed);
         let text = serde_json::to_string(&self.graph).unwrap_or_default();
         let watched = crate::facts::watch(&requests, Needs::in_text(&text), clock.clone()).await;
         let watched = watched.map_err(|error| gone(&error.to_string()))?;

@@ -13,7 +13,8 @@ use super::watch::Watch;
 use crate::rehearse::status::Refused;
 
 /// The body of an answer; its error is a connection that breaks.
-pub(super) type AnswerBody = UnsyncBoxBody<Bytes, std::io::Error>;
+/// The body of an answer.
+pub type AnswerBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// What is answered.
 pub(super) enum Answer {

@@ -49,6 +49,7 @@ use super::cluster::World;
 use crate::outside::Clock;
 use room::Room;
 
+pub use answer::AnswerBody;
 pub use clock::WorldClock;
 pub use faults::{Fault, FaultKind};
 
