@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::asked;
 use super::evict::evict;
 use super::fate::{Fate, Obstacle};
+use super::ledger::Check;
 use super::options::{Options, Unbudgeted};
 use super::stagger::Crew;
 use super::state::{Answer, Drain, LATE_ARRIVALS, Shown, Stage};
@@ -23,18 +24,17 @@ use crate::actions::failure::{by_server, gone, timeout};
 use crate::actions::node::NodeNow;
 use crate::catalog::types::Kind;
 use crate::catalog::value::ObjectRef;
+use crate::cluster::RequestError;
 use crate::engine::event::Progress;
 use crate::facts::Facts;
 use crate::facts::objects::Pod;
+use crate::facts::reads::ReadKey;
 use crate::why::{self, Reason};
 
 /// How long a drain that ends early waits for the answers of evictions that are on their way.
 const SETTLES: Duration = Duration::from_secs(5);
 /// What it waits for is said again after so many milliseconds at the earliest.
-const SAY_EVERY: i64 = 1_000;
-/// For how many milliseconds a budget that had allowed evictions has to look as if it never could, until the drain fails:
-/// between a pod and its replacement a budget covers one workload less.
-const NEVER_FOR: i64 = 2_000;
+pub(super) const SAY_EVERY: i64 = 1_000;
 /// How long it sleeps at most, in milliseconds; waking costs no request.
 const SLEEPS: i64 = 30_000;
 
@@ -49,12 +49,14 @@ struct PodList {
 
 /// A drain under way.
 pub(super) struct Running<'a> {
-    node: &'a ObjectRef,
-    options: &'a Options,
-    context: &'a StepContext,
-    chance: Chance,
-    drain: Drain,
+    pub(super) node: &'a ObjectRef,
+    pub(super) options: &'a Options,
+    pub(super) context: &'a StepContext,
+    pub(super) chance: Chance,
+    pub(super) drain: Drain,
     posts: FuturesUnordered<BoxFuture<'a, (Arc<Pod>, Read<Answer>)>>,
+    /// At most one: the read that the cache of budgets is checked with.
+    pub(super) checks: FuturesUnordered<BoxFuture<'a, (Check, Result<(), RequestError>)>>,
     /// When the watch first showed the cordon.
     cordon_seen: Option<i64>,
     /// When the node's pods were listed last.
@@ -63,12 +65,12 @@ pub(super) struct Running<'a> {
     counted: (usize, usize),
     say_at: i64,
     /// Why nothing is posted at all: what decides on it is not known.
-    blind: Option<String>,
+    pub(super) blind: Option<String>,
     /// Workloads of the evictions on their way that are staggered, by the pod's UID.
     admitted: BTreeMap<String, String>,
     /// Since when a budget looks as if it never allowed an eviction, and when that is looked at again.
-    never_since: Option<i64>,
-    check_at: i64,
+    pub(super) never_since: Option<i64>,
+    pub(super) check_at: i64,
 }
 
 impl<'a> Running<'a> {
@@ -86,6 +88,7 @@ impl<'a> Running<'a> {
             chance: Chance::of(context),
             drain: Drain::drawing_on(context.accounts.clone()),
             posts: FuturesUnordered::new(),
+            checks: FuturesUnordered::new(),
             cordon_seen: None,
             listed: 0,
             said: Vec::new(),
@@ -105,47 +108,6 @@ impl<'a> Running<'a> {
         Ok(running)
     }
 
-    /// Refuses what no waiting can mend, before anything is evicted.
-    fn check_budgets(&self) -> Read<()> {
-        let waits = |stage| matches!(stage, Stage::Waits(_));
-        let mut several = self.drain.left().filter(|tracked| waits(tracked.stage)).filter_map(|tracked| {
-            let budgets = tracked.several()?;
-            Some(why::several(&why::pod_name(&tracked.pod), budgets))
-        });
-        if let Some(reason) = several.next() {
-            return Err(told::cannot_end(self.node, &reason, 0));
-        }
-        self.never().map_or(Ok(()), |reason| Err(told::cannot_end(self.node, &reason, 0)))
-    }
-
-    /// A budget that holds pods and can never let them go.
-    fn never(&self) -> Option<Reason> {
-        self.context.facts.read(|facts| {
-            self.drain.held().into_iter().find_map(|(budget, who)| {
-                let never = why::never_allows(&budget, &why::covered(facts, &budget)?)?;
-                Some(Reason { who, ..never })
-            })
-        })
-    }
-
-    /// Ends a drain that a budget can let end no more.
-    fn look_at_budgets(&mut self) -> Read<()> {
-        let now = self.context.now();
-        if now < self.check_at || self.blind.is_some() {
-            return Ok(());
-        }
-        self.check_at = now + SAY_EVERY;
-        let Some(reason) = self.never() else {
-            self.never_since = None;
-            return Ok(());
-        };
-        let since = *self.never_since.get_or_insert(now);
-        if now - since < NEVER_FOR {
-            return Ok(());
-        }
-        Err(told::cannot_end(self.node, &reason, self.drain.evicted))
-    }
-
     /// Until the last pod is gone. Dropped, nothing is lost but answers that are on their way.
     pub(super) async fn finish(&mut self) -> Read<Attempt> {
         let ended = self.drive().await;
@@ -162,6 +124,7 @@ impl<'a> Running<'a> {
             self.look()?;
             self.look_at_budgets()?;
             self.post();
+            self.check();
             if self.is_time_for_the_last_list() {
                 let obstacles = self.list().await?;
                 if !obstacles.is_empty() {
@@ -177,6 +140,7 @@ impl<'a> Running<'a> {
             tokio::select! {
                 biased;
                 Some((pod, answer)) = self.posts.next() => self.answered(&pod, answer)?,
+                Some((check, result)) = self.checks.next() => self.checked(check, result)?,
                 Ok(()) = changed.changed() => {}
                 () = tokio::time::sleep(pause) => {}
             }
@@ -355,8 +319,9 @@ impl<'a> Running<'a> {
         let now = self.context.now();
         let say = Some(self.say_at).filter(|at| *at > now);
         let check = self.never_since.map(|_| self.check_at);
-        let blind = self.blind.as_ref().map(|_| now + SAY_EVERY);
-        [self.drain.wakes_at(now), self.last_list_at(), say, check, blind]
+        // Blind, nothing is posted whatever the time.
+        let next = if self.blind.is_some() { Some(now + SAY_EVERY) } else { self.drain.wakes_at(now) };
+        [next, self.last_list_at(), say, check]
             .into_iter()
             .flatten()
             .fold(SLEEPS, |pause, at| pause.min(at - now))

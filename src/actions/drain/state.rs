@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::fate::{Fate, Obstacle, tolerates_cordon};
-use super::ledger::{Accounts, Ledger, draws, fallback};
+use super::ledger::{Accounts, Check, draws};
 use crate::actions::chance::Chance;
 use crate::catalog::value::Value;
 use crate::expr::total_order;
@@ -16,6 +16,8 @@ use crate::why::{self, Reason, pod_name};
 pub(super) const LATE_ARRIVALS: i64 = 1_000;
 /// After how many milliseconds an eviction whose answer was lost, or that ran into another change, is posted again.
 const AGAIN: (u32, u32) = (1_000, 3_000);
+/// After how many milliseconds a pod is posted again that a webhook holds, or a budget that the watch does not show.
+const LATER: (u32, u32) = (10_000, 30_000);
 /// After how many milliseconds a pod that others hold back is looked at again, though no fact changed.
 const LOOKS: i64 = 1_000;
 
@@ -176,9 +178,7 @@ impl Drain {
                         tracked.stage = unasked(pod, tracked.stage);
                     }
                     for budget in budgets {
-                        let mut ledgers = self.accounts.lock();
-                        let ledger = ledgers.entry(key(budget));
-                        ledger.or_insert_with(|| Ledger::new(budget.clone(), now, chance)).see(budget, now, chance);
+                        self.accounts.lock().see(key(budget), budget, now, chance);
                     }
                 }
                 Some(Shown::Gone) | None => {}
@@ -222,8 +222,7 @@ impl Drain {
                 continue;
             }
             let counted = tracked.drawn().map(|budget| key(budget));
-            let has_credit = |key: &String| self.accounts.lock().get(key).is_none_or(|ledger| ledger.has_credit(now));
-            if !counted.as_ref().is_none_or(has_credit) {
+            if !counted.as_ref().is_none_or(|key| self.accounts.lock().has_credit(key, now)) {
                 continue;
             }
             tracked.waits = admit(&tracked.pod).err();
@@ -231,7 +230,7 @@ impl Drain {
                 continue;
             }
             if let Some(key) = &counted
-                && let Some(ledger) = self.accounts.lock().get_mut(key)
+                && let Some(ledger) = self.accounts.lock().ledger(key)
             {
                 ledger.posted(tracked.uid(), now, chance);
             }
@@ -246,24 +245,25 @@ impl Drain {
     pub(super) fn answered(&mut self, uid: &str, answer: &Answer, now: i64, chance: &Chance) {
         let Some(tracked) = self.pods.iter_mut().find(|tracked| tracked.uid() == uid) else { return };
         let counted = tracked.counted.take();
-        let mut ledgers = self.accounts.lock();
-        let ledger = counted.and_then(|key| ledgers.get_mut(&key));
+        let mut books = self.accounts.lock();
+        let ledger = counted.and_then(|key| books.ledger(&key));
         let has_ledger = ledger.is_some();
         if let Some(ledger) = ledger {
             match answer {
-                Answer::Accepted => ledger.accepted(uid),
-                Answer::Held => ledger.refused(uid),
+                Answer::Accepted => ledger.accepted(uid, now),
+                Answer::Held => ledger.refused(uid, now),
                 Answer::Gone | Answer::Leaves | Answer::Again | Answer::Barred(_) => ledger.returned(uid),
             }
         }
+        let later = |(least, most)| Stage::Waits(now + i64::from(chance.between(least, most)));
         tracked.stage = match answer {
             Answer::Accepted | Answer::Leaves => Stage::Goes,
             Answer::Gone => Stage::Gone,
-            Answer::Again => Stage::Waits(now + i64::from(chance.between(AGAIN.0, AGAIN.1))),
-            Answer::Barred(_) => Stage::Waits(now + fallback(chance)),
+            Answer::Again => later(AGAIN),
+            Answer::Barred(_) => later(LATER),
             // A budget that the watch shows tells when; of one that it does not show yet only time does.
             Answer::Held if has_ledger => Stage::Waits(now),
-            Answer::Held => Stage::Waits(now + fallback(chance)),
+            Answer::Held => later(LATER),
         };
         if let Answer::Barred(said) = answer {
             tracked.waits = Some(why::webhook(&tracked.pod, said));
@@ -287,16 +287,25 @@ impl Drain {
 
     /// When something can be posted though no fact changes; `None` if nothing waits for time.
     pub(super) fn wakes_at(&self, now: i64) -> Option<i64> {
-        let ledgers = self.accounts.lock();
-        let ledger = |tracked: &Tracked| tracked.drawn().and_then(|budget| ledgers.get(&key(budget)));
-        let at = |tracked: &Tracked| match (tracked.stage, ledger(tracked)) {
+        let books = self.accounts.lock();
+        let at = |tracked: &Tracked| match (tracked.stage, tracked.drawn().map(|budget| key(budget))) {
             _ if tracked.ends => None,
             (Stage::Waits(until), _) if tracked.waits.is_some() => Some(until.max(now + LOOKS)),
-            (Stage::Waits(until), Some(ledger)) => ledger.wakes_at(now).map(|at| at.max(until)),
-            (Stage::Waits(until), None) => Some(until),
+            // Another drain may be checking the cache.
+            (Stage::Waits(_), Some(key)) if !books.has_credit(&key, now) => {
+                Some(books.check_at(&key).unwrap_or(now + LOOKS))
+            }
+            (Stage::Waits(until), _) => Some(until),
             (Stage::Posted | Stage::Goes | Stage::Gone, _) => None,
         };
         self.pods.iter().filter_map(at).min()
+    }
+
+    /// Begins a check of the cache, if it is time for one: budgets have held pods of this drain for long.
+    pub(super) fn begin_check(&self, now: i64) -> Option<Check> {
+        let waits = self.pods.iter().filter(|tracked| matches!(tracked.stage, Stage::Waits(_)) && tracked.is_held());
+        let held: BTreeSet<String> = waits.filter_map(|tracked| Some(key(tracked.drawn()?))).collect();
+        self.accounts.begin_check(&held, now)
     }
 
     /// The pods that wait, by the budget that holds them: the budget as the watch shows it, and their names.

@@ -1,6 +1,6 @@
 //! A server of one node, its pods and a budget, spoken to through a real `kube::Client`; the facts follow it at once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub(super) enum Fault {
     Lost,
     /// It is refused as invalid.
     Invalid,
+    /// The budget says no, though its status shows a credit.
+    Busy,
     /// A webhook says no.
     Denied,
     /// The webhook that is to be asked is away.
@@ -66,6 +68,8 @@ pub(super) struct State {
     pub(super) replaces: bool,
     /// Whether the pods end once they are evicted.
     pub(super) stuck: bool,
+    /// What the watches have not brought yet, and will not before [`World::catch_up`].
+    pub(super) behind: BTreeSet<Resource>,
 }
 
 /// The server, and what a step is given.
@@ -95,20 +99,36 @@ impl World {
         self.state.lock().expect("no test panics with the world in its hands")
     }
 
+    /// Lets the facts see what the watch of a resource had not brought.
+    pub(super) fn catch_up(&self, resource: Resource) {
+        self.state().behind.remove(&resource);
+        let all = self.state().objects.clone();
+        for (_, object) in all.into_iter().filter(|((of, _), _)| *of == resource) {
+            self.show(resource, object);
+        }
+    }
+
+    fn show(&self, resource: Resource, object: Value) {
+        if self.state().behind.contains(&resource) {
+            return;
+        }
+        let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+        self.facts.write(|facts| {
+            facts.put(resource, object);
+            facts.hear(resource, &version);
+        });
+    }
+
     /// Takes an object in under a new version, and lets the facts see it.
     pub(super) fn put(&self, resource: Resource, mut object: Value) -> Value {
-        let version = {
+        {
             let mut state = self.state();
             state.version += 1;
             object["metadata"]["resourceVersion"] = json!(state.version.to_string());
             let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             state.objects.insert((resource, name), object.clone());
-            state.version.to_string()
-        };
-        self.facts.write(|facts| {
-            facts.put(resource, object.clone());
-            facts.hear(resource, &version);
-        });
+        }
+        self.show(resource, object.clone());
         object
     }
 
@@ -210,6 +230,7 @@ impl World {
         }
         let (code, answer) = match fault {
             Some(Fault::Invalid) => (422, json!({"message": "it is not valid"})),
+            Some(Fault::Busy) => budget_says_no(),
             Some(Fault::Denied) => {
                 (403, json!({"message": "admission webhook \"guard.example.com\" denied the request: not now"}))
             }
@@ -244,6 +265,12 @@ impl World {
                 };
                 (200, json!({"items": state.objects.iter().filter_map(on_node).collect::<Vec<_>>()}))
             }
+            ("GET", ["apis", "policy", "v1", "poddisruptionbudgets"]) => {
+                let state = self.state();
+                let budgets = state.objects.iter().filter(|((resource, _), _)| *resource == Resource::Budgets);
+                let items: Vec<&Value> = budgets.map(|(_, budget)| budget).collect();
+                (200, json!({"metadata": {"resourceVersion": state.version.to_string()}, "items": items}))
+            }
             ("GET", ["api", "v1", "namespaces", _, "pods", name]) => found(self.get(Resource::Pods, name)),
             ("POST", ["api", "v1", "namespaces", _, "pods", name, "eviction"]) => self.evict(name, body),
             _ => (500, json!({"message": format!("{method} {path} is not served")})),
@@ -258,8 +285,7 @@ impl World {
         let allowed =
             self.get(Resource::Budgets, "web").and_then(|budget| budget["status"]["disruptionsAllowed"].as_i64());
         if allowed == Some(0) {
-            let cause = json!({"reason": "DisruptionBudget", "message": "the disruption budget web does not allow it"});
-            return (429, json!({"message": "Cannot evict pod", "details": {"causes": [cause]}}));
+            return budget_says_no();
         }
         self.credit(-1);
         pod["metadata"]["deletionTimestamp"] = json!("2027-01-15T08:00:30Z");
@@ -286,6 +312,11 @@ impl World {
             self.credit(1);
         }
     }
+}
+
+fn budget_says_no() -> (u16, Value) {
+    let cause = json!({"reason": "DisruptionBudget", "message": "the disruption budget web does not allow it"});
+    (429, json!({"message": "Cannot evict pod", "details": {"causes": [cause]}}))
 }
 
 /// What a JSON patch makes of an object: `test`, `add` and `remove` of members.
