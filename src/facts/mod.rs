@@ -54,6 +54,8 @@ pub struct Needs {
     pub events: bool,
     /// Admission webhooks.
     pub webhooks: bool,
+    /// Leases of the nodes, which every kubelet renews each 10 s: for `silent_for` alone.
+    pub heartbeats: bool,
     /// Node and pod objects as the server has them, for `raw`.
     pub raw: bool,
 }
@@ -62,7 +64,13 @@ impl Needs {
     /// What a text of a playbook or of lowered code may need: too much rather than too little.
     pub fn in_text(text: &str) -> Self {
         let says = |word: &str| text.contains(word);
-        Self { jobs: says("jobs"), events: says("events"), webhooks: says("webhooks"), raw: says("raw") }
+        Self {
+            jobs: says("jobs"),
+            events: says("events"),
+            webhooks: says("webhooks"),
+            heartbeats: says("silent_for"),
+            raw: says("raw"),
+        }
     }
 }
 

@@ -133,6 +133,7 @@ impl Resource {
         match self {
             Self::Jobs => needs.jobs,
             Self::Events => needs.events,
+            Self::Leases => needs.heartbeats,
             Self::ValidatingWebhooks | Self::MutatingWebhooks => needs.webhooks,
             _ => true,
         }

@@ -15,7 +15,7 @@ use super::fate::{Fate, Obstacle};
 use super::ledger::Check;
 use super::options::{Options, Unbudgeted};
 use super::stagger::Crew;
-use super::state::{Answer, Drain, LATE_ARRIVALS, Shown, Stage};
+use super::state::{Answer, Drain, LATE_ARRIVALS, Shown};
 use super::told;
 use crate::actions::args::Read;
 use crate::actions::chance::Chance;
@@ -28,7 +28,6 @@ use crate::cluster::RequestError;
 use crate::engine::event::Progress;
 use crate::facts::Facts;
 use crate::facts::objects::Pod;
-use crate::facts::reads::ReadKey;
 use crate::why::{self, Reason};
 
 /// How long a drain that ends early waits for the answers of evictions that are on their way.
