@@ -415,7 +415,7 @@ impl<'o> Driver<'o> {
                 }
                 Note::Waiting(step, lines) => self.observer.waiting(&step, &lines),
                 Note::Output(step, line) => self.observer.output(&step, &line),
-                Note::Counted(step, done, of) => self.observer.counted(&step, done, of),
+                Note::Counted(step, pods) => self.observer.counted(&step, pods),
             }
         }
         // A step that ended in the meantime has no progress any more.

@@ -19,7 +19,7 @@ use sprag::cluster::Requests;
 use sprag::cluster::snapshot::Snapshot;
 use sprag::engine::driver::fold;
 use sprag::engine::event::{Decision, Event, Process};
-use sprag::engine::observe::Observer;
+use sprag::engine::observe::{Observer, PodsGone};
 use sprag::engine::state::RunState;
 use sprag::engine::{Run, Settings, drive};
 use sprag::facts::{Resource, SharedFacts};
@@ -214,8 +214,8 @@ impl Observer for Told {
         self.lines.output(step, line);
         self.take();
     }
-    fn counted(&mut self, step: &str, done: usize, of: usize) {
-        self.lines.counted(step, done, of);
+    fn counted(&mut self, step: &str, pods: PodsGone) {
+        self.lines.counted(step, pods);
     }
     fn remark(&mut self, line: &str) {
         self.lines.remark(line);

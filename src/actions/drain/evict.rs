@@ -31,7 +31,9 @@ pub(in crate::actions) async fn evict(pod: &Pod, grace: Option<i64>, context: &S
         RequestError::NotFound(_) => Ok(Answer::Gone),
         RequestError::Budget(_) => Ok(Answer::Held),
         RequestError::Other(_, why) | RequestError::Lost(why) if why.contains(SEVERAL) => Err(several(pod, &why)),
-        RequestError::Conflict(_) | RequestError::Lost(_) => looked(pod, context).await,
+        RequestError::Conflict(_) => looked(pod, Answer::Gone, context).await,
+        // It went as it was asked to: whoever did it, it is out.
+        RequestError::Lost(_) => looked(pod, Answer::Accepted, context).await,
         RequestError::Forbidden(why) if why.contains(NAMESPACE_GOES) => Ok(Answer::Leaves),
         error if let Some(said) = said_by_webhook(&error) => Ok(Answer::Barred(said)),
         RequestError::Forbidden(why) if why.contains(BUDGET_FORBIDS) => Ok(Answer::Held),
@@ -54,18 +56,18 @@ fn said_by_webhook(error: &RequestError) -> Option<String> {
     (said.contains(WEBHOOK_DENIES) || said.contains(WEBHOOK_AWAY)).then(|| said.clone())
 }
 
-/// What a look at the pod says of an eviction whose answer does not.
-async fn looked(pod: &Pod, context: &StepContext) -> Read<Answer> {
+/// What a look at the pod says of an eviction whose answer does not; `gone` if it is not there any more.
+async fn looked(pod: &Pod, gone: Answer, context: &StepContext) -> Read<Answer> {
     /// All that is asked of it.
     #[derive(Deserialize)]
     struct Seen {
         metadata: Meta,
     }
     match context.requests.get::<Seen>(&path(pod)).await {
-        Ok(seen) if seen.metadata.uid != pod.metadata.uid => Ok(Answer::Gone),
+        Ok(seen) if seen.metadata.uid != pod.metadata.uid => Ok(gone),
         Ok(seen) if seen.metadata.is_terminating() => Ok(Answer::Accepted),
         Ok(_) => Ok(Answer::Again),
-        Err(RequestError::NotFound(_)) => Ok(Answer::Gone),
+        Err(RequestError::NotFound(_)) => Ok(gone),
         Err(error) => Err(by_server(error, "get", "pods")),
     }
 }

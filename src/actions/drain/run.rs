@@ -26,6 +26,7 @@ use crate::catalog::types::Kind;
 use crate::catalog::value::ObjectRef;
 use crate::cluster::RequestError;
 use crate::engine::event::Progress;
+use crate::engine::observe::PodsGone;
 use crate::facts::Facts;
 use crate::facts::objects::Pod;
 use crate::why::{self, Reason};
@@ -61,7 +62,7 @@ pub(super) struct Running<'a> {
     /// When the node's pods were listed last.
     listed: i64,
     said: Vec<String>,
-    counted: (usize, usize),
+    counted: PodsGone,
     say_at: i64,
     /// Why nothing is posted at all: what decides on it is not known.
     pub(super) blind: Option<String>,
@@ -91,7 +92,7 @@ impl<'a> Running<'a> {
             cordon_seen: None,
             listed: 0,
             said: Vec::new(),
-            counted: (0, 0),
+            counted: PodsGone::default(),
             say_at: 0,
             blind: None,
             admitted: BTreeMap::new(),
@@ -294,7 +295,7 @@ impl<'a> Running<'a> {
         let counted = self.drain.counted();
         if counted != self.counted {
             self.counted = counted;
-            self.context.note(Note::Counted(self.context.step.clone(), counted.0, counted.1));
+            self.context.note(Note::Counted(self.context.step.clone(), counted));
         }
         let now = self.context.now();
         if now < self.say_at {

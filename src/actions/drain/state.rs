@@ -7,6 +7,7 @@ use super::fate::{Fate, Obstacle, tolerates_cordon};
 use super::ledger::{Accounts, Check, draws};
 use crate::actions::chance::Chance;
 use crate::catalog::value::Value;
+use crate::engine::observe::PodsGone;
 use crate::expr::total_order;
 use crate::facts::objects::{Budget, Pod};
 use crate::why::{self, Reason, pod_name};
@@ -46,6 +47,9 @@ pub(super) struct Tracked {
     counted: Option<String>,
     /// Whether it is not evicted, but ends by itself.
     pub(super) ends: bool,
+    /// Whether somebody else evicted or deleted it, as far as that was seen: one that was on its way when it was listed
+    /// first may have been evicted by an earlier attempt.
+    by_others: bool,
     /// Its key by `order`, or why it is not known; `None` where nothing is ordered.
     pub(super) key: Option<Result<Value, String>>,
     /// Why it is not posted, where no budget holds it.
@@ -55,7 +59,7 @@ pub(super) struct Tracked {
 impl Tracked {
     fn new(pod: Arc<Pod>) -> Self {
         let stage = if pod.metadata.is_terminating() { Stage::Goes } else { Stage::Waits(0) };
-        Self { pod, stage, budgets: Vec::new(), counted: None, ends: false, key: None, waits: None }
+        Self { pod, stage, budgets: Vec::new(), counted: None, ends: false, by_others: false, key: None, waits: None }
     }
 
     fn uid(&self) -> &str {
@@ -104,7 +108,7 @@ pub(super) enum Shown {
 pub(in crate::actions) enum Answer {
     /// The server accepted it.
     Accepted,
-    /// No pod of that UID is there.
+    /// No pod of that UID is there: somebody else was faster.
     Gone,
     /// The budget said no, in its words.
     Held,
@@ -170,12 +174,16 @@ impl Drain {
         for tracked in self.pods.iter_mut().filter(|tracked| tracked.stage != Stage::Gone) {
             match shown.get(tracked.uid()) {
                 // Of an eviction on its way the answer is awaited: its budget counts it.
-                Some(Shown::Gone) if tracked.stage != Stage::Posted => tracked.stage = Stage::Gone,
+                Some(Shown::Gone) if tracked.stage != Stage::Posted => {
+                    tracked.by_others |= matches!(tracked.stage, Stage::Waits(_)) && !tracked.ends;
+                    tracked.stage = Stage::Gone;
+                }
                 Some(Shown::There(pod, budgets)) => {
                     tracked.pod = pod.clone();
                     tracked.budgets.clone_from(budgets);
                     if matches!(tracked.stage, Stage::Waits(_)) {
                         tracked.stage = unasked(pod, tracked.stage);
+                        tracked.by_others |= tracked.stage == Stage::Goes && !tracked.ends;
                     }
                     for budget in budgets {
                         self.accounts.lock().see(key(budget), budget, now, chance);
@@ -265,6 +273,7 @@ impl Drain {
             Answer::Held if has_ledger => Stage::Waits(now),
             Answer::Held => later(LATER),
         };
+        tracked.by_others |= matches!(answer, Answer::Gone | Answer::Leaves);
         if let Answer::Barred(said) = answer {
             tracked.waits = Some(why::webhook(&tracked.pod, said));
         }
@@ -281,8 +290,10 @@ impl Drain {
     }
 
     /// How many pods are gone, of how many.
-    pub(super) fn counted(&self) -> (usize, usize) {
-        (self.pods.len() - self.left().count(), self.pods.len())
+    pub(super) fn counted(&self) -> PodsGone {
+        let gone = self.pods.iter().filter(|tracked| tracked.stage == Stage::Gone);
+        let by_others = gone.clone().filter(|tracked| tracked.by_others).count();
+        PodsGone { gone: gone.count(), of: self.pods.len(), by_others }
     }
 
     /// When something can be posted though no fact changes; `None` if nothing waits for time.

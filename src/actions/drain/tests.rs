@@ -207,7 +207,7 @@ fn pods_without_a_budget_go_side_by_side() {
     assert_eq!(trial.next(0), [""; 0]);
     trial.answer("a", Answer::Accepted, 1);
     trial.answer("b", Answer::Gone, 1);
-    assert_eq!(trial.drain.counted(), (1, 2));
+    assert_eq!(trial.drain.counted().to_string(), "1 of 2 pods gone, 1 of them by others");
     trial.gone("a", 2);
     assert!(trial.drain.is_empty());
     assert_eq!(trial.drain.evicted, 1);

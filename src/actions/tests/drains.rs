@@ -52,6 +52,37 @@ async fn an_eviction_whose_answer_was_lost_is_looked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pods_that_others_took_away_are_counted_as_theirs() {
+    let world = three();
+    let other = world.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        other.take_away("web-2").await;
+    });
+    let mut trial = Trial::of(&world, 600);
+    assert_eq!(told(&trial.perform("drain", &[]).await), "done 3 of 3 pods gone, 1 of them by others");
+    assert_eq!(trial.noted().0, ["shop/web-0", "shop/web-1"]);
+    // One whose eviction was not answered is not theirs.
+    let world = three();
+    world.state().faults.push_back(Fault::Lost);
+    assert_eq!(told(&Trial::of(&world, 600).perform("drain", &[]).await), "done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_others_took_away_are_told_when_the_time_is_over() {
+    let world = three();
+    world.state().replaces = false;
+    let other = world.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        other.take_away("web-2").await;
+    });
+    let attempt = told(&Trial::of(&world, 60).perform("drain", &[]).await);
+    let last = attempt.lines().last();
+    assert_eq!(last, Some("state  `n` stays cordoned, 1 evicted, 1 gone by others, nothing was forced"), "{attempt}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_posts_no_further_eviction() {
     let world = three();
     let trial = Trial::of(&world, 600);

@@ -278,7 +278,7 @@ impl World {
     }
 
     fn evict(&self, name: &str, body: &Value) -> (u16, Value) {
-        let Some(mut pod) = self.get(Resource::Pods, name) else { return (404, json!({"message": "not found"})) };
+        let Some(pod) = self.get(Resource::Pods, name) else { return (404, json!({"message": "not found"})) };
         if body["deleteOptions"]["preconditions"]["uid"] != pod["metadata"]["uid"] {
             return (409, json!({"message": "the UID in the precondition does not match"}));
         }
@@ -288,11 +288,22 @@ impl World {
             return budget_says_no();
         }
         self.credit(-1);
-        pod["metadata"]["deletionTimestamp"] = json!("2027-01-15T08:00:30Z");
-        self.put(Resource::Pods, pod);
+        self.terminate(pod);
         let (world, name) = (self.clone(), name.to_owned());
         tokio::spawn(async move { world.replace(&name).await });
         (201, json!({"status": "Success"}))
+    }
+
+    fn terminate(&self, mut pod: Value) {
+        pod["metadata"]["deletionTimestamp"] = json!("2027-01-15T08:00:30Z");
+        self.put(Resource::Pods, pod);
+    }
+
+    /// Somebody else deletes a pod.
+    pub(super) async fn take_away(&self, name: &str) {
+        let pod = self.get(Resource::Pods, name).expect("the pod");
+        self.terminate(pod);
+        self.replace(name).await;
     }
 
     /// The kubelet and the controllers after an eviction.
