@@ -56,6 +56,8 @@ pub struct Needs {
     pub webhooks: bool,
     /// Leases of the nodes, which every kubelet renews each 10 s: for `silent_for` alone.
     pub heartbeats: bool,
+    /// HorizontalPodAutoscalers: how far a workload may be scaled, for drains that a budget holds.
+    pub autoscalers: bool,
     /// Node and pod objects as the server has them, for `raw`.
     pub raw: bool,
 }
@@ -69,6 +71,7 @@ impl Needs {
             events: says("events"),
             webhooks: says("webhooks"),
             heartbeats: says("silent_for"),
+            autoscalers: says("drain"),
             raw: says("raw"),
         }
     }

@@ -447,6 +447,36 @@ pub struct BudgetSpec {
     pub unhealthy_pod_eviction_policy: Option<String>,
 }
 
+/// An autoscaling/v2 HorizontalPodAutoscaler.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Autoscaler {
+    /// `metadata`
+    pub metadata: Meta,
+    /// `spec`
+    pub spec: AutoscalerSpec,
+}
+
+/// `spec` of an autoscaler
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AutoscalerSpec {
+    /// What it scales, in its own namespace.
+    pub scale_target_ref: ScaleTarget,
+    /// How many replicas it gives at most.
+    pub max_replicas: i64,
+}
+
+/// What an autoscaler scales
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ScaleTarget {
+    /// `Deployment`, `StatefulSet`, …
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// `status` of a budget
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -608,7 +638,7 @@ macro_rules! objects {
     )*};
 }
 
-objects! { Node Pod Controller Budget Job Lease Event WebhookConfiguration }
+objects! { Node Pod Controller Budget Autoscaler Job Lease Event WebhookConfiguration }
 
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

@@ -21,6 +21,8 @@ pub enum Resource {
     DaemonSets,
     /// policy/v1 poddisruptionbudgets.
     Budgets,
+    /// autoscaling/v2 horizontalpodautoscalers.
+    Autoscalers,
     /// batch/v1 jobs.
     Jobs,
     /// v1 events.
@@ -35,7 +37,7 @@ pub enum Resource {
 
 impl Resource {
     /// Every one.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Nodes,
         Self::Pods,
         Self::Deployments,
@@ -43,6 +45,7 @@ impl Resource {
         Self::StatefulSets,
         Self::DaemonSets,
         Self::Budgets,
+        Self::Autoscalers,
         Self::Jobs,
         Self::Events,
         Self::Leases,
@@ -60,6 +63,7 @@ impl Resource {
             Self::StatefulSets => "/apis/apps/v1/statefulsets",
             Self::DaemonSets => "/apis/apps/v1/daemonsets",
             Self::Budgets => "/apis/policy/v1/poddisruptionbudgets",
+            Self::Autoscalers => "/apis/autoscaling/v2/horizontalpodautoscalers",
             Self::Jobs => "/apis/batch/v1/jobs",
             Self::Events => "/api/v1/events",
             Self::Leases => "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
@@ -88,6 +92,7 @@ impl Resource {
             Self::StatefulSets => "statefulsets.apps",
             Self::DaemonSets => "daemonsets.apps",
             Self::Budgets => "poddisruptionbudgets.policy",
+            Self::Autoscalers => "horizontalpodautoscalers.autoscaling",
             Self::Jobs => "jobs.batch",
             Self::Events => "events",
             Self::Leases => "leases.coordination.k8s.io",
@@ -96,12 +101,15 @@ impl Resource {
         }
     }
 
-    /// The kind of the language that it feeds; leases feed the nodes' `silent_for` and are no kind of their own.
+    /// The kind of the language that it feeds; leases feed the nodes' `silent_for`, autoscalers tell how far workloads may be
+    /// scaled, and neither is a kind of its own.
     pub fn kind(self) -> Kind {
         match self {
             Self::Nodes | Self::Leases => Kind::Node,
             Self::Pods => Kind::Pod,
-            Self::Deployments | Self::ReplicaSets | Self::StatefulSets | Self::DaemonSets => Kind::Workload,
+            Self::Deployments | Self::ReplicaSets | Self::StatefulSets | Self::DaemonSets | Self::Autoscalers => {
+                Kind::Workload
+            }
             Self::Budgets => Kind::Budget,
             Self::Jobs => Kind::Job,
             Self::Events => Kind::Event,
@@ -125,12 +133,27 @@ impl Resource {
 
     /// Whether a cluster can be worked on without it: what reads it is unknown then.
     pub(super) fn is_optional(self) -> bool {
-        matches!(self, Self::Jobs | Self::Events | Self::Leases | Self::ValidatingWebhooks | Self::MutatingWebhooks)
+        match self {
+            Self::Nodes
+            | Self::Pods
+            | Self::Deployments
+            | Self::ReplicaSets
+            | Self::StatefulSets
+            | Self::DaemonSets
+            | Self::Budgets => false,
+            Self::Autoscalers
+            | Self::Jobs
+            | Self::Events
+            | Self::Leases
+            | Self::ValidatingWebhooks
+            | Self::MutatingWebhooks => true,
+        }
     }
 
     /// Whether it is watched for these needs.
     pub(super) fn is_needed(self, needs: Needs) -> bool {
         match self {
+            Self::Autoscalers => needs.autoscalers,
             Self::Jobs => needs.jobs,
             Self::Events => needs.events,
             Self::Leases => needs.heartbeats,

@@ -26,10 +26,10 @@ mod waits;
 use std::collections::BTreeSet;
 
 use crate::catalog::value::format_duration;
-use crate::facts::Facts;
 use crate::facts::objects::{Budget, Pod};
+use crate::facts::{Facts, Resource};
 
-pub use budget::{Covered, allows_none_now, never_allows, several};
+pub use budget::{Covered, allows_none_now, needs_scaling, never_allows, several};
 pub use pod::{not_ready, shown_name, standing, terminating};
 pub use waits::{attached, ends_by_itself, no_turn, not_created, not_its_turn, staggered, unknown, webhook};
 
@@ -77,9 +77,13 @@ impl Reason {
 /// cannot be created.
 pub fn held_by(facts: &Facts, budget: &Budget, who: Vec<String>, now: i64) -> Vec<Reason> {
     let pods = facts.pods_of_budget(budget);
-    let reason = match covered(facts, budget).and_then(|covered| never_allows(budget, &covered)) {
+    let covered = covered(facts, budget);
+    let reason = match covered.as_ref().and_then(|covered| never_allows(budget, covered)) {
         Some(never) => Reason { who, ..never },
-        None => allows_none_now(budget, &pods, who, now),
+        None => {
+            let reason = allows_none_now(budget, &pods, who, now);
+            covered.iter().fold(reason, |reason, covered| needs_scaling(reason, budget, covered))
+        }
     };
     let controllers: BTreeSet<&str> =
         pods.iter().filter_map(|pod| pod.metadata.controller()).map(|controller| controller.uid.as_str()).collect();
@@ -88,8 +92,12 @@ pub fn held_by(facts: &Facts, budget: &Budget, who: Vec<String>, now: i64) -> Ve
 }
 
 /// Whom a budget covers, as the disruption controller counts (disruption.go `getExpectedScale`). `None` where that is
-/// not known, or changes because an owner rolls its pods out: a surge can allow what the numbers at rest never do.
+/// not known, or changes because an owner rolls its pods out: a surge can allow what the numbers at rest never do. Workloads
+/// count with all the replicas that an autoscaler may give them.
 pub fn covered(facts: &Facts, budget: &Budget) -> Option<Covered> {
+    if facts.is_lost(Resource::Autoscalers) {
+        return None;
+    }
     let mut covered = Covered::default();
     for pod in facts.pods_of_budget(budget) {
         let Some(controller) = pod.metadata.controller() else {
@@ -103,7 +111,7 @@ pub fn covered(facts: &Facts, budget: &Budget) -> Option<Covered> {
         }
         // A ReplicaSet whose owner is the workload belongs to a Deployment.
         let kind = if controller.uid == workload.uid { controller.kind.as_str() } else { "Deployment" };
-        covered.add_workload(&workload.uid, kind, desired);
+        covered.add_workload(&workload.uid, kind, desired, facts.most_replicas(&workload.uid));
     }
     Some(covered)
 }

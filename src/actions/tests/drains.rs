@@ -182,6 +182,31 @@ async fn a_budget_that_never_allows_it_is_told_before_anything_is_evicted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_budget_is_waited_for_that_an_autoscaler_may_lift() {
+    let world = three();
+    world.workload(3, 3);
+    world.put(
+        Resource::Autoscalers,
+        json!({
+            "metadata": {"namespace": "shop", "name": "web", "uid": "autoscaler-uid"},
+            "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web"}, "maxReplicas": 4},
+        }),
+    );
+    let scaled = world.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        scaled.unbudgeted(4);
+        scaled.credit(1);
+    });
+    let mut trial = Trial::of(&world, 600);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(told(&trial.perform("drain", &[]).await), "done");
+    assert!(begun.elapsed().as_secs() >= 60);
+    let waiting = trial.noted().1;
+    assert!(waiting.iter().any(|line| line.contains("it allows none before an autoscaler scales")), "{waiting:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn several_budgets_are_told_before_anything_is_evicted() {
     let world = three();
     let mut second = world.get(Resource::Budgets, "web").expect("the budget");

@@ -10,7 +10,7 @@ use crate::catalog::types::Kind;
 
 use super::table::Table;
 use super::{Facts, Key, key_of, number};
-use crate::facts::objects::{Controller, Lease, Meta, Object, OwnerReference, Pod, condition};
+use crate::facts::objects::{Autoscaler, Controller, Lease, Meta, Object, OwnerReference, Pod, condition};
 use crate::facts::resource::Resource;
 
 /// What of a pod other objects feel.
@@ -76,6 +76,10 @@ impl Facts {
             Resource::Budgets => self.put_in(|facts| &mut facts.budgets, Kind::Budget, object).map(|_| ()),
             Resource::Jobs => self.put_in(|facts| &mut facts.jobs, Kind::Job, object).map(|_| ()),
             Resource::Events => self.put_in(|facts| &mut facts.events, Kind::Event, object).map(|_| ()),
+            // They are read with the numbers of a budget, never by a condition.
+            Resource::Autoscalers => parsed::<Autoscaler>(object).map(|autoscaler| {
+                self.autoscalers.insert(autoscaler);
+            }),
             // What is read of a lease is read with the clock.
             Resource::Leases => parsed::<Lease>(object).map(|lease| {
                 self.leases.insert(lease);
@@ -242,6 +246,10 @@ impl Facts {
             Resource::Budgets => self.budgets.remove(meta).is_some(),
             Resource::Jobs => self.jobs.remove(meta).is_some(),
             Resource::Events => self.events.remove(meta).is_some(),
+            Resource::Autoscalers => {
+                self.autoscalers.remove(meta);
+                false
+            }
             Resource::Leases => {
                 self.leases.remove(meta);
                 false
@@ -282,6 +290,7 @@ impl Facts {
             Resource::Nodes => of(&self.nodes),
             Resource::Pods => of(&self.pods),
             Resource::Budgets => of(&self.budgets),
+            Resource::Autoscalers => of(&self.autoscalers),
             Resource::Jobs => of(&self.jobs),
             Resource::Events => of(&self.events),
             Resource::Leases => of(&self.leases),

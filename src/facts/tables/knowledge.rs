@@ -100,6 +100,12 @@ impl Facts {
         Ok(())
     }
 
+    /// Whether a resource that was read is not known any more.
+    pub fn is_lost(&self, resource: Resource) -> bool {
+        let was_heard = self.heard.get(&resource).is_some_and(|heard| heard.at.is_some());
+        was_heard && self.is_known(resource).is_err()
+    }
+
     /// The resourceVersion that the cache of a resource has reached. Versions are counted by the server's store, as one
     /// number for all (etcd's revision; KEP-5504 makes it a promise).
     pub(in crate::facts) fn reached(&self, resource: Resource) -> Option<u128> {

@@ -121,6 +121,15 @@ impl Facts {
         Some((desired(resource, controller), i64::try_from(ready).unwrap_or(i64::MAX)))
     }
 
+    /// How many pods autoscalers may give a workload at most; `None` where none scales it, or none may be read.
+    pub fn most_replicas(&self, workload: &str) -> Option<i64> {
+        let (resource, controller) = self.workload(workload)?;
+        let (kind, meta) = (resource.controller_kind()?, &controller.metadata);
+        let all = self.autoscalers.of_namespace(&meta.namespace).map(|autoscaler| &autoscaler.spec);
+        let its = all.filter(|spec| spec.scale_target_ref.kind == kind && spec.scale_target_ref.name == meta.name);
+        its.map(|spec| spec.max_replicas).max()
+    }
+
     /// Where the server has a workload.
     pub fn resource_of(&self, workload: &str) -> Option<Resource> {
         self.workload(workload).map(|(resource, _)| resource)

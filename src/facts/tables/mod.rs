@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::catalog::version::Version;
 
-use super::objects::{Budget, Controller, Event, Job, Lease, Meta, Node, Pod, WebhookConfiguration};
+use super::objects::{Autoscaler, Budget, Controller, Event, Job, Lease, Meta, Node, Pod, WebhookConfiguration};
 use super::resource::Resource;
 use versions::Versions;
 
@@ -63,6 +63,7 @@ pub struct Facts {
     pub(super) pods: Table<Pod>,
     pub(super) controllers: BTreeMap<Resource, Table<Controller>>,
     pub(super) budgets: Table<Budget>,
+    pub(super) autoscalers: Table<Autoscaler>,
     pub(super) jobs: Table<Job>,
     pub(super) events: Table<Event>,
     pub(super) leases: Table<Lease>,

@@ -226,11 +226,26 @@ async fn leases_are_watched_only_where_they_are_read() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn how_far_a_workload_may_be_scaled_is_known_where_it_may_be_read() {
+    let most = |facts: &SharedFacts, name: &str| {
+        let workload = object(Kind::Workload, "shop", name);
+        facts.read(|facts| facts.most_replicas(&workload.uid))
+    };
+    assert_eq!(most(&super::facts(), "web"), Some(6));
+    assert_eq!(most(&super::facts(), "other"), None);
+
+    let (requests, clock) = refusing("/apis/autoscaling/v2/horizontalpodautoscalers");
+    let watched = watch(&requests, Needs { autoscalers: true, ..Needs::default() }, clock).await.unwrap();
+    assert!(watched.facts.read(|facts| !facts.is_lost(Resource::Autoscalers)), "it never was known");
+    assert_eq!(watched.facts.unknown(&[Kind::Workload, Kind::Budget]), None);
+}
+
 #[test]
 fn needs_are_told_by_the_words_of_a_text() {
-    let all = Needs { jobs: true, events: true, webhooks: true, heartbeats: true, raw: true };
+    let all = Needs { jobs: true, events: true, webhooks: true, heartbeats: true, autoscalers: true, raw: true };
     assert_eq!(Needs::in_text("nodes.all(|n| n.ready)"), Needs::default());
-    assert_eq!(Needs::in_text("jobs events webhooks n.silent_for n.raw"), all);
+    assert_eq!(Needs::in_text("jobs events webhooks n.silent_for drain(n) n.raw"), all);
 }
 
 #[tokio::test(start_paused = true)]
