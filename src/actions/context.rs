@@ -74,6 +74,8 @@ pub struct StepContext {
     pub notes: mpsc::UnboundedSender<Note>,
     /// Texts of the secret parameters, by name.
     pub secrets: Arc<BTreeMap<String, String>>,
+    /// The namespace of what names none.
+    pub namespace: Arc<str>,
     /// Added to a command's environment: `KUBECONFIG` of the chosen context.
     pub environment: Arc<Vec<(String, String)>>,
     /// Arguments that are closures, by parameter; the others are values.

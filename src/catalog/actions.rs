@@ -323,7 +323,7 @@ pub const ACTIONS: &[ActionDecl] = &[
     },
     ActionDecl {
         name: "apply",
-        doc: "applies the objects of a YAML file by server-side apply, as the field manager `sprag`",
+        doc: "applies the objects of a YAML file by server-side apply, as the field manager `sprag`; one without a namespace in that of the context",
         params: &[required("file", string), timeout("10m")],
         class: Class::Commit,
         interrupt: Interrupt::Never,

@@ -300,6 +300,7 @@ impl Start {
             facts: facts.facts.clone(),
             outside,
             secrets: self.secrets,
+            namespace: connection.namespace.as_str().into(),
             environment,
             seed: now.unsigned_abs() ^ u64::from(std::process::id()),
             last_seen: self.last_seen,

@@ -75,6 +75,8 @@ pub struct Run {
     pub outside: Outside,
     /// Texts of the secret parameters.
     pub secrets: BTreeMap<String, String>,
+    /// The namespace of what names none.
+    pub namespace: Arc<str>,
     /// Added to the environment of commands.
     pub environment: Vec<(String, String)>,
     /// For every choice that is left to chance, of a run that begins.

@@ -270,6 +270,7 @@ impl Driver<'_> {
             stop: self.stop.subscribe(),
             notes: self.notes.clone(),
             secrets: self.secrets.clone(),
+            namespace: self.run.namespace.clone(),
             environment: self.environment.clone(),
             closures: Arc::new(closures),
             stagger: self.stagger.clone(),

@@ -156,6 +156,14 @@ impl SharedFacts {
         self.until(|facts| facts.has_seen(kind, resource_version)).await;
     }
 
+    /// Comes back once the cache of that resource has what the server had at that version of one of its objects, or nobody
+    /// watches it and nothing can see it; the caller bounds it.
+    pub async fn until_reached(&self, resource: Resource, resource_version: &str) {
+        let is_said = !resource_version.is_empty();
+        self.until(|facts| !is_said || !facts.is_watched(resource) || facts.has_reached(resource, resource_version))
+            .await;
+    }
+
     /// Comes back once something holds that the server's words alone can make true.
     async fn until(&self, holds: impl Fn(&Facts) -> bool) {
         let mut heard = self.heard.subscribe();

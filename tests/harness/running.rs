@@ -134,6 +134,7 @@ impl Running {
             facts,
             outside: Outside { clock: clock.clone(), commands: self.commands.clone(), webhooks: Arc::new(Heard) },
             secrets: BTreeMap::new(),
+            namespace: "default".into(),
             environment: Vec::new(),
             seed: 1,
             host: ("here".to_owned(), 1),

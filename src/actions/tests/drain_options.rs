@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::world::{Fault, Trial, World, told};
+use super::server::Fault;
+use super::world::{Trial, World, told};
 use crate::catalog::types::Type;
 use crate::expr::{Bindings, Closure};
 use crate::facts::Resource;

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::world::{Fault, Trial, World, told};
+use super::server::Fault;
+use super::world::{Trial, World, told};
 use crate::actions::Stop;
 use crate::facts::Resource;
 

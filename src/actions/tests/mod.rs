@@ -3,4 +3,6 @@
 mod drain_options;
 mod drains;
 mod nodes;
+mod objects;
+mod server;
 mod world;

@@ -100,10 +100,14 @@ impl Facts {
         Ok(())
     }
 
+    /// Whether a resource was read, and is followed since.
+    pub fn is_watched(&self, resource: Resource) -> bool {
+        self.heard.get(&resource).is_some_and(|heard| heard.at.is_some())
+    }
+
     /// Whether a resource that was read is not known any more.
     pub fn is_lost(&self, resource: Resource) -> bool {
-        let was_heard = self.heard.get(&resource).is_some_and(|heard| heard.at.is_some());
-        was_heard && self.is_known(resource).is_err()
+        self.is_watched(resource) && self.is_known(resource).is_err()
     }
 
     /// The resourceVersion that the cache of a resource has reached. Versions are counted by the server's store, as one
