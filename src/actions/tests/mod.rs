@@ -2,6 +2,8 @@
 
 mod drain_options;
 mod drains;
+mod evictions;
+mod jobs;
 mod nodes;
 mod objects;
 mod server;
