@@ -24,6 +24,7 @@ mod tests;
 mod waits;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::catalog::value::format_duration;
 use crate::facts::objects::{Budget, Pod};
@@ -31,7 +32,9 @@ use crate::facts::{Facts, Resource};
 
 pub use budget::{Covered, allows_none_now, needs_scaling, never_allows, several};
 pub use pod::{not_ready, shown_name, standing, terminating};
-pub use waits::{attached, ends_by_itself, no_turn, not_created, not_its_turn, staggered, unknown, webhook};
+pub use waits::{
+    attached, ends_by_itself, no_turn, not_created, not_its_turn, refused_by, staggered, unknown, webhook,
+};
 
 /// How many names or pods a line shows before it counts the rest.
 const SHOWN: usize = 3;
@@ -73,8 +76,8 @@ impl Reason {
     }
 }
 
-/// Why a budget holds the pods `who` back: first the budget itself, then those of its pods that cannot become ready or
-/// cannot be created.
+/// Why a budget holds the pods `who` back: first what keeps it from being whole where that is known, pods that cannot be
+/// created; then the budget itself, and those of its pods that cannot become ready.
 pub fn held_by(facts: &Facts, budget: &Budget, who: Vec<String>, now: i64) -> Vec<Reason> {
     let pods = facts.pods_of_budget(budget);
     let covered = covered(facts, budget);
@@ -85,10 +88,21 @@ pub fn held_by(facts: &Facts, budget: &Budget, who: Vec<String>, now: i64) -> Ve
             covered.iter().fold(reason, |reason, covered| needs_scaling(reason, budget, covered))
         }
     };
+    missing(facts, &pods).into_iter().chain([reason]).chain(pods.iter().filter_map(|pod| not_ready(pod))).collect()
+}
+
+/// Why a pod that no budget covers waits for replacements of its workload's pods: `reason` says how many are out; before it
+/// stands what keeps them from being created, and after it what keeps them from being ready.
+pub fn staggered_by(facts: &Facts, pod: &Pod, reason: Reason) -> Vec<Reason> {
+    let pods = facts.workload_of(pod).map(|workload| facts.pods_of_workload(&workload.uid)).unwrap_or_default();
+    missing(facts, &pods).into_iter().chain([reason]).chain(pods.iter().filter_map(|pod| not_ready(pod))).collect()
+}
+
+/// What keeps the controllers of these pods from creating others.
+fn missing(facts: &Facts, pods: &[Arc<Pod>]) -> Vec<Reason> {
     let controllers: BTreeSet<&str> =
         pods.iter().filter_map(|pod| pod.metadata.controller()).map(|controller| controller.uid.as_str()).collect();
-    let missing = controllers.into_iter().filter_map(|uid| not_created(facts.controller(uid)?));
-    std::iter::once(reason).chain(pods.iter().filter_map(|pod| not_ready(pod))).chain(missing).collect()
+    controllers.into_iter().filter_map(|uid| not_created(facts.controller(uid)?)).collect()
 }
 
 /// Whom a budget covers, as the disruption controller counts (disruption.go `getExpectedScale`). `None` where that is

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{Reason, pod_name};
-use crate::facts::objects::{Controller, Node, Pod, condition};
+use crate::catalog::value::ObjectRef;
+use crate::facts::objects::{Controller, Event, Node, Pod, condition};
 use jiff::Timestamp;
 
 /// How many volumes a line names before it counts the rest.
@@ -61,10 +62,20 @@ pub fn attached(node: &Node) -> Option<Reason> {
 pub fn not_created(controller: &Arc<Controller>) -> Option<Reason> {
     let failure = condition(&controller.status.conditions, "ReplicaFailure").filter(|found| found.status == "True")?;
     let meta = &controller.metadata;
-    let why = format!("a replacement cannot be created: {}", failure.message.trim_end_matches('.'));
     let since = failure.last_transition_time.map(Timestamp::as_millisecond);
-    let help = Some(format!("kubectl -n {} get events --field-selector reason=FailedCreate", meta.namespace));
-    Some(Reason { code: "W113", who: vec![format!("{}/{}", meta.namespace, meta.name)], why, since, help })
+    Some(uncreated(&meta.namespace, &meta.name, &failure.message, since))
+}
+
+/// The same of a StatefulSet, which has no such condition and says it in an event (W113; stateful_pod_control.go).
+pub fn refused_by(set: &ObjectRef, event: &Event) -> Reason {
+    let message = event.message.split_once(" failed error: ").map_or(event.message.as_str(), |(_, why)| why);
+    uncreated(&set.namespace, &set.name, message, None)
+}
+
+fn uncreated(namespace: &str, name: &str, message: &str, since: Option<i64>) -> Reason {
+    let why = format!("a replacement cannot be created: {}", message.trim_end_matches('.'));
+    let help = Some(format!("kubectl -n {namespace} get events --field-selector reason=FailedCreate"));
+    Reason { code: "W113", who: vec![format!("{namespace}/{name}")], why, since, help }
 }
 
 /// What decides on evictions is not known (W114).

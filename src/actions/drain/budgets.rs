@@ -14,6 +14,7 @@ use crate::why::{self, Reason};
 /// For how many milliseconds a budget that had allowed evictions has to look as if it never could, until the drain fails:
 /// between a pod and its replacement a budget covers one workload less.
 const NEVER_FOR: i64 = 2_000;
+
 impl Running<'_> {
     /// Refuses what no waiting can mend, before anything is evicted.
     pub(super) fn check_budgets(&self) -> Read<()> {

@@ -15,6 +15,7 @@
 //! | `run` | the loop around it |
 //! | `budgets` | budgets that never allow it, and the check of what the cache shows of them |
 //! | `evict` | one eviction on the wire |
+//! | `missing` | StatefulSets that cannot create replacements |
 //! | `told` | what people read: waiting lines, failures, the note |
 
 mod asked;
@@ -22,6 +23,7 @@ mod budgets;
 mod evict;
 mod fate;
 mod ledger;
+mod missing;
 mod options;
 mod run;
 mod stagger;

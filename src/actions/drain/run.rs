@@ -13,6 +13,7 @@ use super::asked;
 use super::evict::evict;
 use super::fate::{Fate, Obstacle};
 use super::ledger::Check;
+use super::missing::Missing;
 use super::options::{Options, Unbudgeted};
 use super::stagger::Crew;
 use super::state::{Answer, Drain, LATE_ARRIVALS, Shown};
@@ -57,6 +58,9 @@ pub(super) struct Running<'a> {
     posts: FuturesUnordered<BoxFuture<'a, (Arc<Pod>, Read<Answer>)>>,
     /// At most one: the read that the cache of budgets is checked with.
     pub(super) checks: FuturesUnordered<BoxFuture<'a, (Check, Result<(), RequestError>)>>,
+    /// What is known of StatefulSets that cannot replace pods, and what is being asked about them.
+    pub(super) missing: Missing,
+    pub(super) looks: FuturesUnordered<BoxFuture<'a, Vec<Reason>>>,
     /// When the watch first showed the cordon.
     cordon_seen: Option<i64>,
     /// When the node's pods were listed last.
@@ -89,6 +93,8 @@ impl<'a> Running<'a> {
             drain: Drain::drawing_on(context.accounts.clone()),
             posts: FuturesUnordered::new(),
             checks: FuturesUnordered::new(),
+            missing: Missing::default(),
+            looks: FuturesUnordered::new(),
             cordon_seen: None,
             listed: 0,
             said: Vec::new(),
@@ -125,6 +131,7 @@ impl<'a> Running<'a> {
             self.look_at_budgets()?;
             self.post();
             self.check();
+            self.look_for_missing();
             if self.is_time_for_the_last_list() {
                 let obstacles = self.list().await?;
                 if !obstacles.is_empty() {
@@ -141,6 +148,7 @@ impl<'a> Running<'a> {
                 biased;
                 Some((pod, answer)) = self.posts.next() => self.answered(&pod, answer)?,
                 Some((check, result)) = self.checks.next() => self.checked(check, result)?,
+                Some(reasons) = self.looks.next() => self.missing.reasons = reasons,
                 Ok(()) = changed.changed() => {}
                 () = tokio::time::sleep(pause) => {}
             }
@@ -170,7 +178,8 @@ impl<'a> Running<'a> {
         let now = self.context.now();
         let reasons = self.context.facts.read(|facts| told::reasons(&self.drain, facts, now));
         let blind = self.blind.as_deref().map(why::unknown);
-        blind.into_iter().chain(reasons).chain(self.attached()).collect()
+        let missing = self.missing.reasons.iter().cloned();
+        blind.into_iter().chain(missing).chain(reasons).chain(self.attached()).collect()
     }
 
     /// Lists the node's pods from the server, and comes back once the facts are not older than that.
@@ -321,7 +330,7 @@ impl<'a> Running<'a> {
         let check = self.never_since.map(|_| self.check_at);
         // Blind, nothing is posted whatever the time.
         let next = if self.blind.is_some() { Some(now + SAY_EVERY) } else { self.drain.wakes_at(now) };
-        [next, self.last_list_at(), say, check]
+        [next, self.last_list_at(), self.missing.due(), say, check]
             .into_iter()
             .flatten()
             .fold(SLEEPS, |pause, at| pause.min(at - now))

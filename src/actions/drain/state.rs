@@ -319,6 +319,12 @@ impl Drain {
         self.accounts.begin_check(&held, now)
     }
 
+    /// The pods that are to be evicted and are not.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Pod>> {
+        let waits = self.pods.iter().filter(|tracked| matches!(tracked.stage, Stage::Waits(_)) && !tracked.ends);
+        waits.map(|tracked| &tracked.pod)
+    }
+
     /// The pods that wait, by the budget that holds them: the budget as the watch shows it, and their names.
     pub(super) fn held(&self) -> Vec<(Arc<Budget>, Vec<String>)> {
         let mut held: BTreeMap<String, (Arc<Budget>, Vec<String>)> = BTreeMap::new();

@@ -106,15 +106,22 @@ pub(super) fn done(drain: &Drain) -> Attempt {
 pub(super) fn reasons(drain: &Drain, facts: &Facts, now: i64) -> Vec<Reason> {
     let held = drain.held().into_iter().flat_map(|(budget, who)| why::held_by(facts, &budget, who, now));
     let going = drain.left().filter(|tracked| tracked.stage == Stage::Goes).map(|tracked| going(tracked, now));
+    let staggered = drain.left().filter(|tracked| matches!(tracked.stage, Stage::Waits(_)) && !tracked.ends);
+    let staggered = staggered.filter_map(|tracked| Some((tracked, tracked.waits.clone()?)));
+    let waits = staggered.flat_map(|(tracked, reason)| match reason.code {
+        "W108" => why::staggered_by(facts, &tracked.pod, reason),
+        _ => vec![reason],
+    });
     let asked = drain.left().filter_map(|tracked| match tracked.stage {
         Stage::Posted => Some(plain(tracked, "its eviction is asked for")),
         Stage::Waits(_) if tracked.ends => Some(why::ends_by_itself(&tracked.pod)),
-        Stage::Waits(_) if tracked.waits.is_some() => tracked.waits.clone(),
-        Stage::Waits(_) if !tracked.is_held() => Some(plain(tracked, "its eviction is asked for again soon")),
+        Stage::Waits(_) if tracked.waits.is_none() && !tracked.is_held() => {
+            Some(plain(tracked, "its eviction is asked for again soon"))
+        }
         Stage::Waits(_) | Stage::Goes | Stage::Gone => None,
     });
     let mut reasons: Vec<Reason> = Vec::new();
-    for reason in held.chain(going).chain(asked) {
+    for reason in held.chain(waits).chain(going).chain(asked) {
         // Two budgets can wait for the same pod, and two pods for the same reason.
         let is_same =
             |other: &&mut Reason| (other.code, &other.why, other.since) == (reason.code, &reason.why, reason.since);

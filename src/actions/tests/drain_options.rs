@@ -28,6 +28,10 @@ fn closure(name: &str, body: &str) -> Arc<BTreeMap<String, Closure>> {
     Arc::new(BTreeMap::from([(name.to_owned(), closure)]))
 }
 
+fn is_up(pod: &serde_json::Value) -> bool {
+    pod["metadata"]["deletionTimestamp"].is_null() && pod["status"]["phase"] == "Running"
+}
+
 /// How many pods are ready at the lowest while a drain runs, and how many seconds it takes.
 async fn lowest(world: &World, trial: &Trial, more: &[(&str, &str)]) -> (usize, u64) {
     let begun = tokio::time::Instant::now();
@@ -43,7 +47,7 @@ async fn lowest(world: &World, trial: &Trial, more: &[(&str, &str)]) -> (usize, 
             () = tokio::time::sleep(Duration::from_millis(50)) => {
                 let state = world.state();
                 let pods = state.objects.iter().filter(|((resource, _), _)| *resource == Resource::Pods);
-                lowest = lowest.min(pods.filter(|(_, pod)| pod["metadata"]["deletionTimestamp"].is_null()).count());
+                lowest = lowest.min(pods.filter(|(_, pod)| is_up(pod)).count());
             }
         }
     }

@@ -182,6 +182,65 @@ async fn a_budget_that_never_allows_it_is_told_before_anything_is_evicted() {
     assert_eq!(world.count("POST"), 0);
 }
 
+/// What a quota makes a StatefulSet say, seen at that time.
+fn refusal(world: &World, now: i64) {
+    let seen = jiff::Timestamp::from_millisecond(now).expect("a time").to_string();
+    let quota = "pods \"web-0\" is forbidden: exceeded quota: small";
+    world.put(
+        Resource::Events,
+        json!({
+            "metadata": {"namespace": "shop", "name": "e", "uid": "e-uid"}, "reason": "FailedCreate", "type": "Warning",
+            "involvedObject": {"kind": "StatefulSet", "name": "web", "uid": "web-uid"}, "lastTimestamp": seen,
+            "message": format!("Create Pod web-0 in StatefulSet web failed error: {quota}"),
+        }),
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_forbids_replacements_is_named_while_the_drain_waits() {
+    const QUOTA: &str = "shop/web: a replacement cannot be created: pods \"web-0\" is forbidden: exceeded quota: small";
+    for with_budget in [true, false] {
+        let world = three();
+        if !with_budget {
+            world.remove(Resource::Budgets, "web");
+        }
+        world.state().replaces = false;
+        let mut trial = Trial::of(&world, 60);
+        // One of long ago tells nothing, and events are asked for only now and then.
+        let clock = trial.context.outside.clock.clone();
+        refusal(&world, clock.now() - 3_600_000);
+        world.after(10, move |world| refusal(world, clock.now()));
+        let attempt = told(&trial.perform("drain", &[]).await);
+        assert_eq!(attempt.lines().nth(1), Some("who    shop/web"), "{attempt}");
+        assert!(attempt.contains("exceeded quota: small (W113)"), "{attempt}");
+        let waiting = trial.noted().1;
+        assert!(waiting.iter().any(|line| line == QUOTA), "{waiting:?}");
+        let asked = world.count("GET /api/v1/namespaces/shop/events");
+        assert_eq!(asked, 2, "with a budget: {with_budget}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_forbids_the_pods_of_a_replica_set_is_named_while_the_drain_waits() {
+    let world = three();
+    world.remove(Resource::StatefulSets, "web");
+    let failure = json!({"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: small"});
+    world.put(
+        Resource::ReplicaSets,
+        json!({
+            "metadata": {"namespace": "shop", "name": "web", "uid": "web-uid"},
+            "spec": {"replicas": 3, "template": {}}, "status": {"conditions": [failure]},
+        }),
+    );
+    world.state().replaces = false;
+    let mut trial = Trial::of(&world, 60);
+    assert!(told(&trial.perform("drain", &[]).await).contains("exceeded quota: small (W113)"));
+    let waiting = trial.noted().1;
+    let line = "shop/web: a replacement cannot be created: exceeded quota: small";
+    assert!(waiting.iter().any(|said| said == line), "{waiting:?}");
+    assert_eq!(world.count("GET /api/v1/namespaces/shop/events"), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_budget_is_waited_for_that_an_autoscaler_may_lift() {
     let world = three();

@@ -296,8 +296,12 @@ impl World {
         tokio::time::sleep(ENDS).await;
         self.remove(Resource::Pods, name);
         if is_replaced {
+            let mut pod = self.pod_on(&format!("{name}-new"), "other");
+            let ready = std::mem::replace(&mut pod["status"], json!({"phase": "Pending"}));
+            let mut pod = self.put(Resource::Pods, pod);
             tokio::time::sleep(STARTS).await;
-            self.pod_on(&format!("{name}-new"), "other");
+            pod["status"] = ready;
+            self.put(Resource::Pods, pod);
             self.credit(1);
         }
     }
