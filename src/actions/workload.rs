@@ -142,6 +142,21 @@ pub(super) async fn scale(args: &Args, context: &StepContext) -> Read<Attempt> {
         .await
 }
 
+/// Puts the replicas back, if they are still what this step set.
+pub(super) async fn undo(args: &Args, was: &Value, context: &StepContext) -> Read<Attempt> {
+    let workload = object(args, "workload")?;
+    let (Some(Argument::Int(ours)), Some(was)) = (args.get("replicas"), was["replicas"].as_i64()) else {
+        return Err(Attempt::Refused(Failure::new("E599", "what `scale` replaced is not known".to_owned())));
+    };
+    let target = scalable(&workload, context)?;
+    target
+        .change(&format!("{}/scale", target.path()), |now| {
+            let operation = json!({"op": "add", "path": "/spec/replicas", "value": was});
+            (replicas_of(now) == *ours && was != *ours).then(|| vec![operation])
+        })
+        .await
+}
+
 fn scalable<'a>(workload: &'a ObjectRef, context: &'a StepContext) -> Read<Target<'a>> {
     Target::of(workload, "scale", &[Resource::Deployments, Resource::StatefulSets, Resource::ReplicaSets], context)
 }

@@ -337,9 +337,11 @@ fn finish(
     }
     Ok(match ending {
         Ending::Ended(RunOutcome::Done) => Exit::Done,
+        Ending::Ended(RunOutcome::RolledBack) if state.stuck().next().is_some() => Exit::Stuck,
         Ending::Ended(RunOutcome::RolledBack) => Exit::RolledBack,
         Ending::Ended(RunOutcome::Aborted) => Exit::Aborted,
         Ending::Halted(HaltReason::StepFailed) => Exit::StepFailed,
+        Ending::Halted(HaltReason::Guard { .. }) => Exit::Guarded,
         Ending::Halted(HaltReason::Asks) => Exit::Asks,
         Ending::Halted(HaltReason::OutOfReach { .. }) => Exit::OutOfReach,
         Ending::Halted(HaltReason::Interrupted { .. }) => Exit::Interrupted,

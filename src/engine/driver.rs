@@ -22,6 +22,7 @@ use crate::plan::graph::{Code, Graph};
 
 use super::event::{Event, Failure, HaltReason, Id, Outcome, Progress, RunOutcome};
 use super::gate::LiveGate;
+use super::guards::LiveGuard;
 use super::locate::{Located, locate};
 use super::next::Status;
 use super::observe::Observer;
@@ -159,11 +160,21 @@ pub(super) enum Finished {
     Confirmed { what: Confirming, result: Result<(), RequestError> },
 }
 
+/// How an action under way is told of its time and of a stop.
+pub(super) struct Performing {
+    /// When its time is over, Unix milliseconds.
+    pub(super) deadline: watch::Sender<i64>,
+    /// How far it is asked to stop.
+    pub(super) stop: watch::Sender<Stop>,
+}
+
 /// What waits for a confirming read (ARCHITECTURE.md, "Freshness").
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Confirming {
     /// A gate that is about to be decided.
     Gate(Id),
+    /// A guard that is about to fire.
+    Guard(Id),
     /// An element of a rollout, by index, whose turn has come.
     Element(Id, usize),
 }
@@ -174,10 +185,12 @@ pub(super) struct Driver<'o> {
     pub(super) observer: &'o mut dyn Observer,
     /// Steps whose pre-image is being captured.
     pub(super) preparing: BTreeSet<Id>,
-    /// Actions under way: the sender of each one's deadline.
-    pub(super) performing: BTreeMap<Id, watch::Sender<i64>>,
+    /// Actions under way.
+    pub(super) performing: BTreeMap<Id, Performing>,
     /// Gates, waits and records under way.
     pub(super) gates: BTreeMap<Id, LiveGate>,
+    /// Guards in force.
+    pub(super) guards: BTreeMap<Id, LiveGuard>,
     /// `done when` of actions under way.
     pub(super) effects: BTreeMap<Id, LiveGate>,
     /// Since when an answer that is needed is unknown, and when it was last asked for.
@@ -226,6 +239,7 @@ impl<'o> Driver<'o> {
             preparing: BTreeSet::new(),
             performing: BTreeMap::new(),
             gates: BTreeMap::new(),
+            guards: BTreeMap::new(),
             effects: BTreeMap::new(),
             blind: BTreeMap::new(),
             confirmed: BTreeMap::new(),
@@ -363,11 +377,13 @@ impl<'o> Driver<'o> {
 
     /// Asks everything under way to stop at least that far.
     pub(super) fn ask_to_stop(&self, far: Stop) {
-        self.stop.send_if_modified(|stop| {
-            let is_more = *stop < far;
-            *stop = far.max(*stop);
-            is_more
-        });
+        for stop in self.performing.values().map(|one| &one.stop).chain([&self.stop]) {
+            stop.send_if_modified(|stop| {
+                let is_more = *stop < far;
+                *stop = far.max(*stop);
+                is_more
+            });
+        }
     }
 
     async fn on_signal(&mut self, signal: String) -> Result<(), DriveError> {
@@ -387,11 +403,18 @@ impl<'o> Driver<'o> {
 
     /// Ends everything that only waits; its steps can be begun again.
     pub(super) async fn end_gates(&mut self) -> Result<(), DriveError> {
-        let mut ended: Vec<Id> = std::mem::take(&mut self.gates).into_keys().collect();
+        self.end_gates_of(|driver, id| !driver.keeps_its_time(id)).await?;
+        self.gates.clear();
+        Ok(())
+    }
+
+    /// Ends what only waits of some steps.
+    pub(super) async fn end_gates_of(&mut self, is_to_end: impl Fn(&Self, &Id) -> bool) -> Result<(), DriveError> {
         let retrying = self.state.steps.iter().filter(|(_, step)| matches!(step.status, StepStatus::Retrying(_)));
-        ended.extend(retrying.map(|(id, _)| id.clone()));
-        let ended = ended.into_iter().filter(|id| !self.keeps_its_time(id));
-        let events = ended.map(|step| Event::StepEnded { step, outcome: Outcome::Interrupted }).collect();
+        let waiting = self.gates.keys().chain(retrying.map(|(id, _)| id));
+        let ended: Vec<Id> = waiting.filter(|id| is_to_end(self, id)).cloned().collect();
+        self.gates.retain(|id, _| !ended.contains(id));
+        let events = ended.into_iter().map(|step| Event::StepEnded { step, outcome: Outcome::Interrupted }).collect();
         self.emit(events).await
     }
 
@@ -447,6 +470,7 @@ impl<'o> Driver<'o> {
             return now + 1000;
         }
         let gates = self.gates.values().chain(self.effects.values()).filter_map(|gate| gate.wake());
+        let gates = gates.chain(self.guards.values().filter_map(LiveGuard::wake));
         let retries = self.state.steps.values().filter_map(|step| match step.status {
             StepStatus::Retrying(next) => Some(next),
             _ => None,
@@ -466,13 +490,17 @@ impl<'o> Driver<'o> {
             return Ok(Some(Ending::Halted(reason)));
         }
         let reason = match self.state.next().status {
-            Status::Active => return Ok(None),
+            Status::Active | Status::Paused => return Ok(None),
             Status::Done => {
                 self.emit(vec![Event::RunEnded { outcome: RunOutcome::Done }]).await?;
                 return Ok(Some(Ending::Ended(RunOutcome::Done)));
             }
             Status::Asks => HaltReason::Asks,
-            Status::Failed | Status::Idle => HaltReason::StepFailed,
+            Status::Failed if self.state.is_undone("") => {
+                self.emit(vec![Event::RunEnded { outcome: RunOutcome::RolledBack }]).await?;
+                return Ok(Some(Ending::Ended(RunOutcome::RolledBack)));
+            }
+            Status::Failed | Status::Idle => self.state.fired().unwrap_or(HaltReason::StepFailed),
         };
         self.emit(vec![Event::RunHalted { reason: reason.clone() }]).await?;
         Ok(Some(Ending::Halted(reason)))

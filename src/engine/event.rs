@@ -86,6 +86,39 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// A block stops and has failed: a guard fired, or it said `on failure rollback`.
+    BlockStopped {
+        /// The block's prefix: an element, a group, a parallel; empty for the whole.
+        block: Id,
+        /// Why; of a guard, with what it saw.
+        failure: Failure,
+        /// Whether it is undone then.
+        undo: bool,
+        /// The guard that fired.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guard: Option<Id>,
+    },
+    /// A block was undone as far as that was possible: it is over for good.
+    BlockUndone {
+        /// The block's prefix.
+        block: Id,
+        /// Undo steps that did not succeed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stuck: Vec<Id>,
+    },
+    /// A guard of kind `pause` holds: its block settles.
+    Paused {
+        /// The guard.
+        guard: Id,
+        /// What it saw.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        saw: Vec<String>,
+    },
+    /// A guard of kind `pause` holds no longer.
+    Unpaused {
+        /// The guard.
+        guard: Id,
+    },
     /// A rollout looked at its list.
     RolloutStarted {
         /// Which rollout.
@@ -176,9 +209,12 @@ impl Event {
             | Self::StepProgress { step, .. }
             | Self::StepEnded { step, .. }
             | Self::Decided { step, .. } => Some(step),
-            Self::BlockSkipped { block } | Self::BlockEntered { block, .. } | Self::BlockFailed { block, .. } => {
-                Some(block)
-            }
+            Self::BlockSkipped { block }
+            | Self::BlockEntered { block, .. }
+            | Self::BlockFailed { block, .. }
+            | Self::BlockStopped { block, .. }
+            | Self::BlockUndone { block, .. } => Some(block),
+            Self::Paused { guard, .. } | Self::Unpaused { guard } => Some(guard),
             Self::RolloutStarted { rollout, .. }
             | Self::ElementStarted { rollout, .. }
             | Self::ElementSkipped { rollout, .. }
@@ -204,6 +240,10 @@ impl Event {
             Self::BlockSkipped { .. } => "block_skipped",
             Self::BlockEntered { .. } => "block_entered",
             Self::BlockFailed { .. } => "block_failed",
+            Self::BlockStopped { .. } => "block_stopped",
+            Self::BlockUndone { .. } => "block_undone",
+            Self::Paused { .. } => "paused",
+            Self::Unpaused { .. } => "unpaused",
             Self::RolloutStarted { .. } => "rollout_started",
             Self::ElementStarted { .. } => "element_started",
             Self::ElementSkipped { .. } => "element_skipped",
@@ -361,6 +401,11 @@ pub enum Decision {
 pub enum HaltReason {
     /// A step failed; exit 10.
     StepFailed,
+    /// A guard fired; exit 11.
+    Guard {
+        /// What it said.
+        detail: String,
+    },
     /// A step asks; exit 12.
     Asks,
     /// The cluster or the login; exit 13.

@@ -26,29 +26,31 @@ pub(super) enum Purpose {
     Time,
     /// Seen true once: the effect of an action that is under way.
     Effect,
+    /// True, and for so long: a guard fires.
+    Guard { hold: Option<i64> },
 }
 
 /// A condition under way.
 pub(super) struct LiveGate {
-    purpose: Purpose,
-    text: String,
-    compiled: Option<Compiled>,
-    bindings: Bindings,
-    memo: Memo,
-    reads: Vec<(ReadKey, u64)>,
+    pub(super) purpose: Purpose,
+    pub(super) text: String,
+    pub(super) compiled: Option<Compiled>,
+    pub(super) bindings: Bindings,
+    pub(super) memo: Memo,
+    pub(super) reads: Vec<(ReadKey, u64)>,
     /// When it was last evaluated.
-    looked: Option<i64>,
+    pub(super) looked: Option<i64>,
     /// What it was then.
-    last: Option<Result<bool, String>>,
+    pub(super) last: Option<Result<bool, String>>,
     /// Something that it read has changed since.
-    stale: bool,
+    pub(super) stale: bool,
     /// Since when it is unknown.
-    unknown_since: Option<i64>,
+    pub(super) unknown_since: Option<i64>,
     /// Since when it holds.
-    hold_since: Option<i64>,
-    every: Option<i64>,
-    deadline: Option<i64>,
-    news: News,
+    pub(super) hold_since: Option<i64>,
+    pub(super) every: Option<i64>,
+    pub(super) deadline: Option<i64>,
+    pub(super) news: News,
 }
 
 /// What a look at a gate led to.
@@ -91,13 +93,13 @@ impl LiveGate {
     }
 
     /// Whether what it is decided on is to be read again first: what it read of the cluster, unless it is merely late.
-    fn is_to_be_confirmed(&self, now: i64) -> bool {
+    pub(super) fn is_to_be_confirmed(&self, now: i64) -> bool {
         let reads_cluster = self.reads.iter().any(|(key, _)| !matches!(key, ReadKey::Clock(_) | ReadKey::Run));
         let is_decided = matches!(self.last, Some(Ok(_))) && !(self.last == Some(Ok(false)) && self.is_late(now));
         reads_cluster && is_decided && self.news == News::Cached
     }
 
-    fn is_late(&self, now: i64) -> bool {
+    pub(super) fn is_late(&self, now: i64) -> bool {
         self.deadline.is_some_and(|deadline| now >= deadline)
     }
 
@@ -117,14 +119,14 @@ impl LiveGate {
         self.stale = true;
     }
 
-    fn hold(&self) -> Option<i64> {
+    pub(super) fn hold(&self) -> Option<i64> {
         match &self.purpose {
-            Purpose::Until { hold } | Purpose::Assert { hold, .. } => *hold,
+            Purpose::Until { hold } | Purpose::Assert { hold, .. } | Purpose::Guard { hold } => *hold,
             Purpose::Time | Purpose::Effect => None,
         }
     }
 
-    fn hold_end(&self) -> Option<i64> {
+    pub(super) fn hold_end(&self) -> Option<i64> {
         Some(self.hold_since? + self.hold()?)
     }
 
@@ -149,7 +151,7 @@ impl LiveGate {
     }
 
     /// Whether it is to be evaluated now.
-    fn is_due(&self, now: i64) -> bool {
+    pub(super) fn is_due(&self, now: i64) -> bool {
         let Some(looked) = self.looked else { return true };
         let at_end = self.hold_end().is_some_and(|end| now >= end);
         let every = self.every.is_some_and(|every| now >= looked + every);
@@ -207,11 +209,12 @@ impl Driver<'_> {
             self.gates.insert(id, gate);
         }
         self.emit(events).await?;
-        self.look_at_effects(now).await
+        self.look_at_effects(now).await?;
+        self.look_at_guards(now).await
     }
 
     /// Marks a gate whose reads have other versions now.
-    fn refresh(&self, gate: &mut LiveGate, now: i64) {
+    pub(super) fn refresh(&self, gate: &mut LiveGate, now: i64) {
         if !gate.stale {
             gate.stale = gate.reads.iter().any(|(key, version)| match key {
                 ReadKey::Clock(at) => now >= *at,
@@ -220,7 +223,7 @@ impl Driver<'_> {
         }
     }
 
-    fn evaluate_gate(&self, gate: &mut LiveGate, now: i64) -> Result<bool, EvalError> {
+    pub(super) fn evaluate_gate(&self, gate: &mut LiveGate, now: i64) -> Result<bool, EvalError> {
         let Some(compiled) = gate.compiled.clone() else { return Ok(now >= gate.deadline.unwrap_or(now)) };
         let mut reads = Reads::default();
         let result = compiled.is_true(&gate.bindings, &self.source, &mut reads, Some(&mut gate.memo));
@@ -290,7 +293,7 @@ impl Driver<'_> {
             Purpose::Until { .. } if gate.hold_since.take().is_some() => {
                 Look::Events(vec![progress(id, Progress::HoldBroken)])
             }
-            Purpose::Until { .. } | Purpose::Time | Purpose::Effect => Look::Nothing,
+            Purpose::Until { .. } | Purpose::Time | Purpose::Effect | Purpose::Guard { .. } => Look::Nothing,
         }
     }
 

@@ -6,6 +6,9 @@
 //! - [`locate`]: from an id to its node
 //! - [`driver`]: the loop, the only place with concurrency
 //!
+//! Codes of its own: E501 to E520 steps and gates, E521 and E522 guards that fired, E523 a block that failed and is undone,
+//! E524 a guard that was blind for too long.
+//!
 //! Invariants: nothing begins before its intent is durable; resume folds the journal and enters the same loop, there is no
 //! recovery code; the engine knows neither syntax nor check.
 
@@ -15,12 +18,14 @@ mod confirm;
 pub mod driver;
 pub mod event;
 mod gate;
+mod guards;
 pub mod locate;
 pub mod next;
 pub mod observe;
 mod reach;
 pub mod state;
 mod step;
+mod undo;
 
 #[cfg(test)]
 mod tests;

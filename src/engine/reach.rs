@@ -2,7 +2,7 @@
 
 use crate::actions::Stop;
 
-use super::driver::{DriveError, Driver};
+use super::driver::{DriveError, Driver, Performing};
 use super::event::{Event, HaltReason};
 
 /// For how long no request may succeed before the cluster counts as out of reach, in milliseconds.
@@ -18,7 +18,7 @@ impl Driver<'_> {
         match (self.state.out_of_reach, self.run.requests.trouble_since()) {
             (None, Some((since, detail))) if now - since >= OUT_AFTER => {
                 self.emit(vec![Event::OutOfReach { since, detail }]).await?;
-                for deadline in self.performing.values() {
+                for deadline in self.performing.values().map(|one| &one.deadline) {
                     // Its own clock stands still: the deadline comes back when the cluster does.
                     deadline.send_replace(i64::MAX);
                 }
@@ -53,7 +53,7 @@ impl Driver<'_> {
 
     /// Gives every attempt and gate the deadline that the state has for it.
     fn take_clocks_up(&mut self) {
-        for (id, deadline) in &self.performing {
+        for (id, Performing { deadline, .. }) in &self.performing {
             if let Some(moved) = self.state.steps.get(id).and_then(|step| step.deadline) {
                 deadline.send_replace(moved);
             }

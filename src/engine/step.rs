@@ -10,7 +10,7 @@ use crate::catalog::value::Value;
 use crate::expr::{Closure, Compiled, EvalError, is_closure};
 use crate::plan::graph::{Action, Code, NodeKind};
 
-use super::driver::{DriveError, Driver, Finished};
+use super::driver::{DriveError, Driver, Finished, Performing};
 use super::event::{Event, Failure, Id, Outcome};
 use super::gate::{LiveGate, Purpose, done, failed};
 use super::locate::{Located, locate};
@@ -35,6 +35,7 @@ impl Driver<'_> {
         let graph = self.state.graph.clone();
         let Some(located) = locate(&graph, id) else { return Ok(()) };
         match &located.node.kind {
+            NodeKind::Action(_) if located.is_undo => self.begin_undo(id).await,
             NodeKind::Action(action) => self.begin_action(id, &located, action).await,
             NodeKind::Record { value, .. } => self.begin_record(id, &located, value).await,
             NodeKind::Wait { duration } => {
@@ -130,7 +131,7 @@ impl Driver<'_> {
         pre_image: Result<Option<serde_json::Value>, Attempt>,
     ) -> Result<(), DriveError> {
         self.preparing.remove(id);
-        if *self.stop.borrow() != Stop::No {
+        if *self.stop.borrow() != Stop::No || self.state.is_stopped(id) {
             return Ok(());
         }
         let deadline = Some(self.now() + timeout_of(&args));
@@ -151,23 +152,32 @@ impl Driver<'_> {
         let graph = self.state.graph.clone();
         let (Some(located), Some(step)) = (locate(&graph, id), self.state.steps.get(id)) else { return Ok(()) };
         let NodeKind::Action(action) = &located.node.kind else { return Ok(()) };
-        let (args, pre_image) = (step.args.clone(), step.pre_image.clone());
+        let is_undo = located.is_undo;
+        let pre_image =
+            if is_undo { self.undone_step(id).and_then(|step| step.pre_image.clone()) } else { step.pre_image.clone() };
+        let args = step.args.clone();
         let (deadline, receiver) = watch::channel(step.deadline.unwrap_or(i64::MAX));
+        let (stop, asked) = watch::channel(*self.stop.borrow());
         let closures = match self.closures(&located, action) {
             Ok(closures) => closures,
             Err(what) => return self.concluded(id, Attempt::Refused(Failure::new("E599", what))).await,
         };
-        if let Some(condition) = &action.done_when {
+        if let Some(condition) = action.done_when.as_ref().filter(|_| !is_undo) {
             let gate = LiveGate::new(Purpose::Effect, condition.text.clone(), None);
             if let Ok(gate) = self.bind(&located, gate, condition) {
                 self.effects.insert(id.clone(), gate);
             }
         }
-        let context = self.context(id, receiver, closures);
-        self.performing.insert(id.clone(), deadline);
+        let mut context = self.context(id, receiver, closures);
+        context.stop = asked;
+        self.performing.insert(id.clone(), Performing { deadline, stop });
         let (name, step) = (action.name.clone(), id.clone());
         self.tasks.spawn(async move {
-            let attempt = crate::actions::perform(&name, &args, pre_image.as_ref(), context).await;
+            let attempt = if is_undo {
+                crate::actions::undo(&name, &args, pre_image.as_ref(), context).await
+            } else {
+                crate::actions::perform(&name, &args, pre_image.as_ref(), context).await
+            };
             Finished::Performed { step, attempt }
         });
         Ok(())
@@ -178,6 +188,7 @@ impl Driver<'_> {
         let graph = self.state.graph.clone();
         let Some(located) = locate(&graph, id) else { return Ok(()) };
         match &located.node.kind {
+            NodeKind::Action(_) if located.is_undo => self.perform(id).await,
             NodeKind::Action(action) => {
                 let seen = action
                     .done_when

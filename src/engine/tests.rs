@@ -179,6 +179,8 @@ impl Told {
                 Ready::Step(id) => id.clone(),
                 Ready::Block(id) => format!("?{id}"),
                 Ready::Rollout(id) => format!("{id}[]"),
+                Ready::Stop(id) => format!("stop {id}"),
+                Ready::Undone(id) => format!("undone {id}"),
                 Ready::Elements { rollout, candidates, room } => format!("{rollout}{candidates:?}x{room}"),
             })
             .collect();

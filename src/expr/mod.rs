@@ -11,6 +11,7 @@
 
 mod closure;
 pub mod evaluate;
+mod form;
 pub mod ir;
 pub mod lower;
 mod operators;
@@ -19,4 +20,5 @@ mod tests;
 
 pub use closure::{Closure, is_closure};
 pub use evaluate::{Bindings, Compiled, EvalError, FactSource, Memo, facts_in, load, reads_field, secret_marker};
+pub use form::comparisons;
 pub use operators::total_order;

@@ -45,6 +45,9 @@ fn found(state: &RunState, id: &str, step: &StepState) -> Option<String> {
         }
         StepStatus::Retrying(_) => Some(format!("{id}   was between two attempts   goes on")),
         StepStatus::Failed(failure) if step.given_up => Some(format!("{id}   {}   stays failed", failure.message)),
+        StepStatus::Failed(failure) if state.is_being_undone(id) => {
+            Some(format!("{id}   failed: {}   it is undone, not begun anew", failure.message))
+        }
         StepStatus::Failed(failure) => Some(format!("{id}   failed: {}   begun anew", failure.message)),
         StepStatus::InDoubt(why) => Some(format!("{id}   in doubt: {why}")),
         StepStatus::Open | StepStatus::Done | StepStatus::Skipped => None,

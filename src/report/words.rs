@@ -72,6 +72,19 @@ pub(super) fn line(event: &Event, state: &RunState) -> Option<String> {
         Event::BlockSkipped { block } => Some(format!("{block}  skipped: its `when` is false")),
         Event::BlockEntered { .. } => None,
         Event::BlockFailed { block, failure } => Some(format!("{block}  cannot begin: {}", failure.message)),
+        Event::BlockStopped { block, failure, undo, .. } => {
+            let then = if *undo { "it is undone, newest first" } else { "nothing more begins in it" };
+            Some(format!("{}  stops: {}[{}]; {then}", whole_or(block), failure.message, failure.code))
+        }
+        Event::BlockUndone { block, stuck } => Some(match stuck.len() {
+            0 => format!("{}  rolled back", whole_or(block)),
+            some => format!("{}  rolled back as far as possible, {} stuck", whole_or(block), counted(some, "step")),
+        }),
+        Event::Paused { guard, saw } => {
+            let saw = saw.first().map(|saw| format!(" ({saw})")).unwrap_or_default();
+            Some(format!("paused: {}{saw}; what is under way is carried to its end", text_of(guard, state)))
+        }
+        Event::Unpaused { guard } => Some(format!("goes on: {} holds no longer", text_of(guard, state))),
         Event::RolloutStarted { rollout, elements, batches, joined, gone, .. } => {
             let mut text = format!("{rollout}  {}", counted(elements.len(), "element"));
             if elements.is_empty() {
@@ -109,6 +122,16 @@ pub(super) fn line(event: &Event, state: &RunState) -> Option<String> {
         Event::InReach { away } => Some(format!("the cluster answers again after {}: going on", took(*away))),
         Event::StopRequested { signal } => Some(format!("{signal}: stopping")),
     }
+}
+
+/// How a block is called; the whole run is no block of a name.
+fn whole_or(block: &str) -> &str {
+    if block.is_empty() { "the run" } else { block }
+}
+
+/// A guard as it is written.
+fn text_of(guard: &str, state: &RunState) -> String {
+    locate(&state.graph, guard).map_or_else(|| guard.to_owned(), |located| located.node.text.clone())
 }
 
 fn progress_line(step: &Id, progress: &Progress) -> Option<String> {
