@@ -3,6 +3,8 @@
 //! One walk over the graph from the root along what is under way. Finished elements of rollouts are not entered, so its
 //! cost is that of the work under way, not of the plan.
 
+mod abandon;
+
 use crate::plan::graph::{Block, Node, NodeKind, OnFailure, Rollout};
 use crate::plan::path;
 
@@ -95,6 +97,9 @@ impl RunState {
             Phase::Running => Mode::Go,
             Phase::New | Phase::Stopping(_) | Phase::Halted(_) | Phase::Ended(_) => Mode::Stop,
         };
+        if self.abort.is_some() {
+            return self.next_of_abandoned(mode);
+        }
         let mut walk = Walk::new(self);
         let status = walk.block(&self.graph.root, "", mode);
         Next { status, ready: walk.ready }
