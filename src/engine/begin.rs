@@ -25,6 +25,7 @@ impl Driver<'_> {
         if self.state.out_of_reach.is_some() {
             return Ok(());
         }
+        self.undo_for_abort().await?;
         self.take_replacements().await?;
         for id in self.due_retries() {
             self.begin_step(&id).await?;

@@ -18,14 +18,16 @@ use crate::facts::SharedFacts;
 use crate::facts::reads::Reads;
 use crate::journal::{JournalError, Record, Store};
 use crate::outside::Outside;
-use crate::plan::graph::{Code, Graph};
+use crate::plan::graph::{Code, Graph, NodeKind};
 
+use super::absence::ABSENT_AFTER;
 use super::event::{Event, Failure, HaltReason, Id, Outcome, Progress, RunOutcome};
 use super::gate::LiveGate;
 use super::guards::LiveGuard;
 use super::locate::{Located, locate};
 use super::next::Status;
 use super::observe::Observer;
+use super::people::Letter;
 use super::state::{IllegalEvent, Phase, RunState, StepStatus};
 
 /// A condition is evaluated at most this often, in milliseconds.
@@ -48,11 +50,13 @@ pub struct Settings {
     pub give_up_after: i64,
     /// Whether a difference between the plan and what is there halts the run.
     pub exact: bool,
+    /// The run is left alone once nothing in it needs watching for so long.
+    pub park: Option<i64>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { blind_after: 300_000, give_up_after: 1_800_000, exact: false }
+        Self { blind_after: 300_000, give_up_after: 1_800_000, exact: false, park: None }
     }
 }
 
@@ -92,6 +96,8 @@ pub struct Run {
     pub runs: Arc<dyn KnownRuns>,
     /// How it is carried out.
     pub settings: Settings,
+    /// What people say meanwhile.
+    pub letters: mpsc::UnboundedReceiver<Letter>,
 }
 
 /// How a driver came to its end.
@@ -214,6 +220,9 @@ pub(super) struct Driver<'o> {
     /// Since when the server refuses to let us read what the run needs.
     pub(super) refused: Option<i64>,
     beat: i64,
+    /// When the loop last knew itself awake, and until when nobody was there.
+    pub(super) awake: i64,
+    pub(super) absent_until: i64,
     /// Why the run has to be let go, once nothing is under way any more.
     pub(super) halting: Option<HaltReason>,
 }
@@ -232,6 +241,7 @@ impl<'o> Driver<'o> {
         let environment = Arc::new(std::mem::take(&mut run.environment));
         let stagger = Arc::new(Stagger::resumed(evicted(&run.records), &run.facts));
         let source: Arc<dyn FactSource> = Arc::new(run.facts.clone());
+        let now = run.outside.clock.now();
         Ok(Self {
             run,
             state,
@@ -257,6 +267,8 @@ impl<'o> Driver<'o> {
             held: BTreeSet::new(),
             refused: None,
             beat: 0,
+            awake: now,
+            absent_until: 0,
             halting: None,
         })
     }
@@ -275,7 +287,7 @@ impl<'o> Driver<'o> {
             events.push(Event::RunStarted { digest: self.run.graph.digest.clone(), seed: self.run.seed, whole });
         } else {
             // While the cluster was out of reach nobody was there for it either.
-            let seen = self.run.last_seen.max(self.state.last);
+            let seen = self.run.last_seen.max(self.state.last_driven);
             absent = (now - self.state.out_of_reach.map_or(seen, |since| since.min(seen))).max(0);
         }
         events.push(Event::DriverStarted {
@@ -287,6 +299,9 @@ impl<'o> Driver<'o> {
         });
         self.emit(events).await?;
         self.show_run_to_facts(true);
+        if self.state.abort.is_some() {
+            self.stop_for_abort().await?;
+        }
         let open: Vec<Id> = self
             .state
             .steps
@@ -313,12 +328,16 @@ impl<'o> Driver<'o> {
                     .await;
                 return Ok(ending);
             }
+            if self.goes_on_aborting() {
+                continue;
+            }
             let now = self.now();
             let wake = self.next_wake(now);
             tokio::select! {
                 biased;
                 lost = &mut lost => return Err(DriveError::LockLost(lost)),
                 Some(signal) = signals.recv() => self.on_signal(signal).await?,
+                Some(letter) = self.run.letters.recv() => self.on_letter(letter).await?,
                 Some(note) = self.received.recv() => self.on_notes(note).await?,
                 Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     // A task that panicked is a fault of ours: it goes on as a panic of the whole.
@@ -360,6 +379,11 @@ impl<'o> Driver<'o> {
         };
         for record in &records {
             self.observer.event(record, &self.state);
+        }
+        // Many events in one turn of the loop are no absence.
+        let now = self.now();
+        if now - self.awake < ABSENT_AFTER {
+            self.awake = now;
         }
         self.show_run_to_facts(false);
         Ok(())
@@ -418,10 +442,12 @@ impl<'o> Driver<'o> {
         self.emit(events).await
     }
 
-    /// A `wait D` that is stopped stays begun: its time runs whether or not sprag does.
+    /// A `wait D` or a question that is stopped stays begun: its time runs whether or not sprag does. Not in a run that was
+    /// given up.
     fn keeps_its_time(&self, id: &str) -> bool {
-        let is_wait = |located: Located<'_>| matches!(located.node.kind, crate::plan::graph::NodeKind::Wait { .. });
-        locate(&self.state.graph, id).is_some_and(is_wait)
+        let keeps =
+            |located: Located<'_>| matches!(located.node.kind, NodeKind::Wait { .. } | NodeKind::Approve { .. });
+        self.state.abort.is_none() && locate(&self.state.graph, id).is_some_and(keeps)
     }
 
     async fn on_notes(&mut self, first: Note) -> Result<(), DriveError> {
@@ -453,6 +479,7 @@ impl<'o> Driver<'o> {
     }
 
     async fn on_timer(&mut self) -> Result<(), DriveError> {
+        self.note_absence().await?;
         let now = self.now();
         if now - self.beat >= HEARTBEAT {
             self.beat = now;
@@ -481,6 +508,10 @@ impl<'o> Driver<'o> {
 
     /// Whether the run is over, or nothing more can be done about it now.
     async fn ending(&mut self) -> Result<Option<Ending>, DriveError> {
+        if let Some(reason) = self.parked() {
+            self.emit(vec![Event::RunHalted { reason: reason.clone() }]).await?;
+            return Ok(Some(Ending::Halted(reason)));
+        }
         let busy = !self.tasks.is_empty() || !self.gates.is_empty();
         if busy && !self.leaves_now() {
             return Ok(None);
@@ -489,7 +520,15 @@ impl<'o> Driver<'o> {
             self.emit(vec![Event::RunHalted { reason: reason.clone() }]).await?;
             return Ok(Some(Ending::Halted(reason)));
         }
-        let reason = match self.state.next().status {
+        if self.state.abort.is_some() && *self.stop.borrow() != Stop::No {
+            return Ok(None);
+        }
+        let status = self.state.next().status;
+        if self.state.abort.as_ref().is_some_and(|abort| !abort.rollback) && status != Status::Active {
+            self.emit(vec![Event::RunEnded { outcome: RunOutcome::Aborted }]).await?;
+            return Ok(Some(Ending::Ended(RunOutcome::Aborted)));
+        }
+        let reason = match status {
             Status::Active | Status::Paused => return Ok(None),
             Status::Done => {
                 self.emit(vec![Event::RunEnded { outcome: RunOutcome::Done }]).await?;

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::value::{ObjectRef, Value};
 
+use super::people::Person;
+
 /// A step's, block's or rollout's path: `workers/ip-10-0-3-7/drain`.
 pub type Id = String;
 
@@ -172,6 +174,26 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// A person said yes to what a step asks: it is done.
+    Approved {
+        /// Which step.
+        step: Id,
+        /// Who.
+        by: Person,
+    },
+    /// A person gave the run up: it stops, what has a `finally` runs it, and the run has ended.
+    AbortRequested {
+        /// Who.
+        by: Person,
+        /// Whether what the run did is undone first.
+        rollback: bool,
+    },
+    /// Nobody was there though the driver did not end: the machine slept, or the process was stopped. Attended deadlines
+    /// move by it.
+    Absent {
+        /// For how many milliseconds.
+        absent: i64,
+    },
     /// No request has succeeded for ten seconds: nothing begins, attended clocks stand still.
     OutOfReach {
         /// Since when, Unix milliseconds.
@@ -208,7 +230,8 @@ impl Event {
             Self::StepStarted { step, .. }
             | Self::StepProgress { step, .. }
             | Self::StepEnded { step, .. }
-            | Self::Decided { step, .. } => Some(step),
+            | Self::Decided { step, .. }
+            | Self::Approved { step, .. } => Some(step),
             Self::BlockSkipped { block }
             | Self::BlockEntered { block, .. }
             | Self::BlockFailed { block, .. }
@@ -221,12 +244,19 @@ impl Event {
             | Self::ElementReplaced { rollout, .. } => Some(rollout),
             Self::RunStarted { .. }
             | Self::DriverStarted { .. }
+            | Self::AbortRequested { .. }
+            | Self::Absent { .. }
             | Self::OutOfReach { .. }
             | Self::InReach { .. }
             | Self::StopRequested { .. }
             | Self::RunHalted { .. }
             | Self::RunEnded { .. } => None,
         }
+    }
+
+    /// Whether it is what a person said, which may be noted while nobody drives the run.
+    pub fn is_said(&self) -> bool {
+        matches!(self, Self::Decided { .. } | Self::Approved { .. } | Self::AbortRequested { .. })
     }
 
     /// Its name in the journal.
@@ -249,6 +279,9 @@ impl Event {
             Self::ElementSkipped { .. } => "element_skipped",
             Self::ElementReplaced { .. } => "element_replaced",
             Self::Decided { .. } => "decided",
+            Self::Approved { .. } => "approved",
+            Self::AbortRequested { .. } => "abort_requested",
+            Self::Absent { .. } => "absent",
             Self::OutOfReach { .. } => "out_of_reach",
             Self::InReach { .. } => "in_reach",
             Self::StopRequested { .. } => "stop_requested",
@@ -406,8 +439,14 @@ pub enum HaltReason {
         /// What it said.
         detail: String,
     },
-    /// A step asks; exit 12.
+    /// A step asks, and nothing else is to be done; exit 12.
     Asks,
+    /// Nothing needs watching for as long as `--park` said; exit 14.
+    Parked {
+        /// When something is to be looked at, Unix milliseconds; none where only people are awaited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
     /// The cluster or the login; exit 13.
     OutOfReach {
         /// What was the matter.

@@ -24,6 +24,8 @@ pub(super) enum Purpose {
     Assert { hold: Option<i64>, why: Option<String> },
     /// Nothing but time.
     Time,
+    /// A person's answer.
+    Person,
     /// Seen true once: the effect of an action that is under way.
     Effect,
     /// True, and for so long: a guard fires.
@@ -122,7 +124,7 @@ impl LiveGate {
     pub(super) fn hold(&self) -> Option<i64> {
         match &self.purpose {
             Purpose::Until { hold } | Purpose::Assert { hold, .. } | Purpose::Guard { hold } => *hold,
-            Purpose::Time | Purpose::Effect => None,
+            Purpose::Time | Purpose::Person | Purpose::Effect => None,
         }
     }
 
@@ -132,6 +134,10 @@ impl LiveGate {
 
     /// When it has to be looked at though nothing changed.
     pub(super) fn wake(&self) -> Option<i64> {
+        if self.keeps_wall_time() {
+            // It has no condition: nothing about it is ever looked at but its time.
+            return self.deadline;
+        }
         if self.news == News::Asked {
             return None;
         }
@@ -150,6 +156,33 @@ impl LiveGate {
         self.every.is_some() && self.hold_since.is_some() && self.last == Some(Ok(true))
     }
 
+    /// What it is to come to.
+    pub(super) fn purpose(&self) -> &Purpose {
+        &self.purpose
+    }
+
+    /// Whether its time runs whether or not anybody is there.
+    fn keeps_wall_time(&self) -> bool {
+        matches!(self.purpose, Purpose::Time | Purpose::Person)
+    }
+
+    /// Until when nobody has to watch it, Unix milliseconds, `Some(None)` for ever; `None` where it needs watching now: a
+    /// condition that reads more than the clock, and is no hold between two looks.
+    pub(super) fn unwatched_until(&self, now: i64) -> Option<Option<i64>> {
+        if self.keeps_wall_time() {
+            return Some(self.deadline);
+        }
+        if self.news != News::Cached || self.is_due(now) {
+            return None;
+        }
+        if self.is_between_looks() {
+            let every = self.every.and_then(|every| Some(self.looked? + every));
+            return Some([self.hold_end(), every, self.deadline].into_iter().flatten().min());
+        }
+        let reads_clock_alone = self.reads.iter().all(|(key, _)| matches!(key, ReadKey::Clock(_)));
+        (reads_clock_alone && matches!(self.last, Some(Ok(_)))).then(|| self.wake())
+    }
+
     /// Whether it is to be evaluated now.
     pub(super) fn is_due(&self, now: i64) -> bool {
         let Some(looked) = self.looked else { return true };
@@ -164,6 +197,7 @@ impl LiveGate {
         let left = self.deadline.map(|deadline| format!(", {} left", rounded(deadline - now))).unwrap_or_default();
         match (&self.purpose, &self.last, self.hold_end()) {
             (Purpose::Time, ..) => format!("waits{}", left.trim_start_matches(',')),
+            (Purpose::Person, ..) => format!("waits for a person{left}: {}", self.text),
             (_, Some(Err(why)), _) => format!("{} is unknown: {why}{left}", self.text),
             (_, Some(Ok(true)), Some(end)) => format!("{} is true, for {} more{left}", self.text, rounded(end - now)),
             _ => format!("{} is not true yet{left}", self.text),
@@ -179,12 +213,13 @@ pub(super) fn rounded(ms: i64) -> String {
 impl Driver<'_> {
     /// Looks at every gate that is due, or whose reads changed.
     pub(super) async fn look_at_gates(&mut self) -> Result<(), DriveError> {
+        self.note_absence().await?;
         let now = self.now();
         let ids: Vec<Id> = self.gates.keys().cloned().collect();
         let mut events = Vec::new();
         for id in ids {
             let Some(mut gate) = self.gates.remove(&id) else { continue };
-            if gate.news == News::Asked || (self.state.out_of_reach.is_some() && gate.purpose != Purpose::Time) {
+            if gate.news == News::Asked || (self.state.out_of_reach.is_some() && !gate.keeps_wall_time()) {
                 self.gates.insert(id, gate);
                 continue;
             }
@@ -238,6 +273,9 @@ impl Driver<'_> {
         if gate.purpose == Purpose::Time {
             let over = gate.deadline.is_none_or(|deadline| now >= deadline);
             return if over { Look::Over(done()) } else { Look::Nothing };
+        }
+        if gate.purpose == Purpose::Person {
+            return if gate.is_late(now) { Look::Over(failed(unanswered(gate))) } else { Look::Nothing };
         }
         if gate.is_due(now) {
             let value = self.evaluate_gate(gate, now);
@@ -293,7 +331,9 @@ impl Driver<'_> {
             Purpose::Until { .. } if gate.hold_since.take().is_some() => {
                 Look::Events(vec![progress(id, Progress::HoldBroken)])
             }
-            Purpose::Until { .. } | Purpose::Time | Purpose::Effect | Purpose::Guard { .. } => Look::Nothing,
+            Purpose::Until { .. } | Purpose::Time | Purpose::Person | Purpose::Effect | Purpose::Guard { .. } => {
+                Look::Nothing
+            }
         }
     }
 
@@ -382,6 +422,7 @@ impl Driver<'_> {
         let (deadline, hold_since) = (step.deadline, step.hold);
         let gate = match &located.node.kind {
             NodeKind::Wait { .. } => Ok(LiveGate::new(Purpose::Time, String::new(), deadline)),
+            NodeKind::Approve { .. } => Ok(self.ask_person(id)),
             NodeKind::WaitUntil(gate) => self.duration(&located, gate.hold.as_ref()).and_then(|hold| {
                 let every = self.duration(&located, gate.every.as_ref())?;
                 let live = LiveGate::new(Purpose::Until { hold }, gate.condition.text.clone(), deadline);
@@ -454,6 +495,10 @@ pub(super) fn done() -> Outcome {
 /// Failed for that reason.
 pub(super) fn failed(failure: Failure) -> Outcome {
     Outcome::Failed { failure }
+}
+
+fn unanswered(gate: &LiveGate) -> Failure {
+    Failure::new("E511", "nobody said yes in time").detail(gate.text.clone()).help("`sprag resume` asks again")
 }
 
 fn late(gate: &LiveGate) -> Failure {

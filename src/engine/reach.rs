@@ -16,7 +16,9 @@ impl Driver<'_> {
     pub(super) async fn look_at_reach(&mut self, now: i64) -> Result<(), DriveError> {
         self.look_at_refusal(now);
         match (self.state.out_of_reach, self.run.requests.trouble_since()) {
-            (None, Some((since, detail))) if now - since >= OUT_AFTER => {
+            (None, Some((since, detail))) if now - since.max(self.absent_until) >= OUT_AFTER => {
+                // What nobody saw of it is counted as an absence already.
+                let since = since.max(self.absent_until);
                 self.emit(vec![Event::OutOfReach { since, detail }]).await?;
                 for deadline in self.performing.values().map(|one| &one.deadline) {
                     // Its own clock stands still: the deadline comes back when the cluster does.
@@ -52,7 +54,7 @@ impl Driver<'_> {
     }
 
     /// Gives every attempt and gate the deadline that the state has for it.
-    fn take_clocks_up(&mut self) {
+    pub(super) fn take_clocks_up(&mut self) {
         for (id, Performing { deadline, .. }) in &self.performing {
             if let Some(moved) = self.state.steps.get(id).and_then(|step| step.deadline) {
                 deadline.send_replace(moved);

@@ -10,6 +10,7 @@ use crate::catalog::value::Value;
 use crate::expr::{Closure, Compiled, EvalError, is_closure};
 use crate::plan::graph::{Action, Code, NodeKind};
 
+use super::absence::EVERY;
 use super::driver::{DriveError, Driver, Finished, Performing};
 use super::event::{Event, Failure, Id, Outcome};
 use super::gate::{LiveGate, Purpose, done, failed};
@@ -40,13 +41,20 @@ impl Driver<'_> {
             NodeKind::Record { value, .. } => self.begin_record(id, &located, value).await,
             NodeKind::Wait { duration } => {
                 let ms = self.duration(&located, Some(duration));
-                self.begin_gate(id, ms).await
+                self.begin_gate(id, ms, Args::new()).await
             }
             NodeKind::WaitUntil(gate) => {
                 let ms = self.duration(&located, gate.within.as_ref());
-                self.begin_gate(id, ms).await
+                let args = self.looks(&located, gate.every.as_ref());
+                self.begin_gate(id, ms, args).await
             }
-            NodeKind::Assert(_) => self.begin_gate(id, Ok(None)).await,
+            NodeKind::Assert(gate) => {
+                let args = self.looks(&located, gate.every.as_ref());
+                self.begin_gate(id, Ok(None), args).await
+            }
+            NodeKind::Approve { question, within, by } => {
+                self.begin_approve(id, &located, (question, within.as_ref(), by.as_ref())).await
+            }
             _ => {
                 let failure = Failure::new("E599", format!("`{id}` is of a kind that this version does not carry out"));
                 self.begin_and_end(id, BTreeMap::new(), failed(failure)).await
@@ -54,14 +62,28 @@ impl Driver<'_> {
         }
     }
 
-    async fn begin_gate(&mut self, id: &Id, within: Result<Option<i64>, Failure>) -> Result<(), DriveError> {
+    async fn begin_gate(
+        &mut self,
+        id: &Id,
+        within: Result<Option<i64>, Failure>,
+        args: Args,
+    ) -> Result<(), DriveError> {
         match within {
             Ok(ms) => {
                 let deadline = ms.map(|ms| self.now() + ms);
-                self.emit(vec![self.intent(id, deadline, Args::new(), None)]).await?;
+                self.emit(vec![self.intent(id, deadline, args, None)]).await?;
                 self.take_up_gate(id).await
             }
-            Err(failure) => self.begin_and_end(id, Args::new(), failed(failure)).await,
+            Err(failure) => self.begin_and_end(id, args, failed(failure)).await,
+        }
+    }
+
+    /// How often a hold is looked at, kept with its intent: it tells how long nobody may look (one that cannot be told is
+    /// told of as the gate is taken up).
+    fn looks(&mut self, located: &Located<'_>, every: Option<&Code>) -> Args {
+        match self.duration(located, every) {
+            Ok(Some(ms)) => Args::from([(EVERY.to_owned(), Value::Duration(ms))]),
+            Ok(None) | Err(_) => Args::new(),
         }
     }
 

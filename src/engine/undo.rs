@@ -21,6 +21,16 @@ impl Driver<'_> {
         self.stop_below(&block).await
     }
 
+    /// A run that was given up and is to be undone first is stopped as a whole.
+    pub(super) async fn undo_for_abort(&mut self) -> Result<(), DriveError> {
+        let Some(abort) = self.state.abort.as_ref().filter(|abort| abort.rollback) else { return Ok(()) };
+        if self.state.stopped.get("").is_some_and(|stopped| stopped.undo) {
+            return Ok(());
+        }
+        let failure = Failure::new("E525", format!("given up by {}", abort.by));
+        self.emit(vec![Event::BlockStopped { block: String::new(), failure, undo: true, guard: None }]).await
+    }
+
     /// Failed steps of a block, in order of their ids.
     fn failures_below(&self, block: &str) -> Vec<(Id, Failure)> {
         let steps = self.state.steps.iter().filter(|(id, _)| is_below(id, block) && !is_undo(id));

@@ -19,6 +19,8 @@ mod operators;
 mod tests;
 
 pub use closure::{Closure, is_closure};
-pub use evaluate::{Bindings, Compiled, EvalError, FactSource, Memo, facts_in, load, reads_field, secret_marker};
+pub use evaluate::{
+    Bindings, Compiled, EvalError, FactSource, Memo, facts_in, load, reads_field, secret_marker, windows_in,
+};
 pub use form::comparisons;
 pub use operators::total_order;

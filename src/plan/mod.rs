@@ -22,6 +22,7 @@
 //! | E413 | a number, duration or share out of its range |
 //! | E414 | `on failure` or a guard in an `if` that is decided now |
 //! | E415 | a plan that grows too large |
+//! | E416 | a window that is computed and cannot be told, or is none |
 //! | E499 | a fault of sprag itself |
 
 mod called;
@@ -37,6 +38,7 @@ mod sizes;
 mod task;
 mod unsupported;
 mod values;
+mod windows;
 
 #[cfg(test)]
 mod tests;

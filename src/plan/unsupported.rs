@@ -41,7 +41,10 @@ impl Found {
             NodeKind::Record { value, .. } | NodeKind::Let { value, .. } => self.code(value, place),
             NodeKind::Wait { duration } => self.code(duration, place),
             NodeKind::WaitUntil(gate) | NodeKind::Assert(gate) => self.gate(gate, place),
-            NodeKind::Approve { .. } => self.tell(place, "`approve`"),
+            NodeKind::Approve { question, within, by } => {
+                self.code(question, place);
+                self.codes([within, by].into_iter().flatten(), place);
+            }
             NodeKind::Rollout(rollout) => self.rollout(rollout, place),
             NodeKind::Parallel { concurrency, body } => {
                 self.codes(concurrency, place);

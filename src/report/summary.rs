@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use crate::engine::event::{Failure, HaltReason, Id, RunOutcome};
 use crate::engine::locate::locate;
+use crate::engine::people::Question;
 use crate::engine::state::{BlockState, ElementStatus, Phase, RunState, StepStatus};
 
-use super::words::{counted, took};
+use super::words::{counted, date_and_clock, took};
 
 /// The summary of a run as it stands, for stdout.
 pub fn render_summary(run: &str, state: &RunState) -> String {
@@ -22,6 +23,9 @@ pub fn render_summary(run: &str, state: &RunState) -> String {
     for id in state.stuck() {
         let _ = writeln!(out, "  stuck  {id}: put back by hand what it was to put back");
     }
+    for question in state.questions() {
+        out.push_str(&render_question(run, &question));
+    }
     for node in half_way(state) {
         let until = match state.phase {
             Phase::Ended(_) => "finish it by hand, or by a new run: there is no downgrade",
@@ -33,6 +37,19 @@ pub fn render_summary(run: &str, state: &RunState) -> String {
     out
 }
 
+/// What waits for a person: what is asked, of whom, until when, and how to answer.
+fn render_question(run: &str, question: &Question) -> String {
+    let mut out = format!("asks: {}\n  {}\n", question.step, question.text);
+    if let Some(by) = &question.by {
+        let _ = writeln!(out, "  of     someone of the group `{by}`");
+    }
+    if let Some(deadline) = question.deadline {
+        let _ = writeln!(out, "  until  {}", date_and_clock(deadline));
+    }
+    let _ = writeln!(out, "  help   say yes with   sprag approve {run} {}\n", question.step);
+    out
+}
+
 fn headline(run: &str, state: &RunState) -> String {
     let lasted = took(state.last - state.started);
     let elements = elements_done(state);
@@ -41,13 +58,19 @@ fn headline(run: &str, state: &RunState) -> String {
         Phase::Ended(RunOutcome::Done) => format!("{name}  run {run}   done in {lasted}{elements}"),
         Phase::Ended(RunOutcome::RolledBack | RunOutcome::Aborted) => {
             let stuck = if state.stuck().next().is_some() { " as far as possible" } else { "" };
-            format!("{name}  run {run}   {}{stuck} after {lasted}{elements}", state.phase.word())
+            let by = state.abort.as_ref().map(|abort| format!(" by {}", abort.by)).unwrap_or_default();
+            format!("{name}  run {run}   {}{stuck}{by} after {lasted}{elements}", state.phase.word())
         }
         Phase::Halted(reason) => {
             let why = match reason {
                 HaltReason::StepFailed => "a step failed".to_owned(),
                 HaltReason::Guard { detail } => format!("a guard fired: {detail}"),
                 HaltReason::Asks => "a step asks a person".to_owned(),
+                HaltReason::Parked { until: None } => "parked until a person says something".to_owned(),
+                HaltReason::Parked { until: Some(until) } => {
+                    let left = took(until - state.last);
+                    format!("parked, there is nothing to do for {left}, until {}", date_and_clock(*until))
+                }
                 HaltReason::OutOfReach { detail } => format!("the cluster is out of reach: {detail}"),
                 HaltReason::Interrupted { signal } => format!("stopped by {signal}"),
             };

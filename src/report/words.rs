@@ -13,6 +13,14 @@ pub(super) fn clock(ms: i64) -> String {
     }
 }
 
+/// A date with a time of day, as `2026-01-31 14:02:11 UTC`: for what may be read days later and elsewhere.
+pub(super) fn date_and_clock(ms: i64) -> String {
+    match jiff::Timestamp::from_millisecond(ms) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        Err(_) => "an unknown time".to_owned(),
+    }
+}
+
 /// How long something took: `0.2 s`, `51 s`, `4 min 10 s`, `3 h 5 min`, `9 days 4 h`.
 pub(crate) fn took(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
@@ -115,6 +123,18 @@ pub(super) fn line(event: &Event, state: &RunState) -> Option<String> {
             };
             Some(format!("{step}  {word}: decided by {by}"))
         }
+        Event::Approved { step, .. } => {
+            let note = state.steps.get(step).and_then(|step| step.note.clone()).unwrap_or_default();
+            Some(format!("{step}  {note}"))
+        }
+        Event::AbortRequested { by, rollback } => {
+            let undo = if *rollback { ", and what it did is to be undone" } else { "" };
+            Some(format!("{by} gives the run up{undo}: stopping"))
+        }
+        Event::Absent { absent } => Some(format!(
+            "nobody was there for {}: the machine slept, or sprag was stopped; clocks of what is attended stood still",
+            took(*absent)
+        )),
         Event::OutOfReach { since, detail } => Some(format!(
             "the cluster is out of reach for {}: {detail}; nothing begins, clocks stand still",
             took(state.last - since)

@@ -3,6 +3,7 @@
 //! One walk over the graph from the root along what is under way. Finished elements of rollouts are not entered, so its
 //! cost is that of the work under way, not of the plan.
 
+mod abandon;
 mod close;
 mod failing;
 mod undo;
@@ -107,6 +108,10 @@ impl RunState {
             Phase::Running => Mode::Go,
             Phase::New | Phase::Stopping(_) | Phase::Halted(_) | Phase::Ended(_) => Mode::Stop,
         };
+        // One that is undone first is walked as it was: the whole of it is stopped.
+        if self.abort.as_ref().is_some_and(|abort| !abort.rollback) {
+            return self.next_of_abandoned(mode);
+        }
         let mut walk = Walk::new(self);
         let status = walk.block(&self.graph.root, "", mode);
         Next { status, ready: walk.ready, guards: walk.guards }

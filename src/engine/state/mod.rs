@@ -15,8 +15,10 @@ use crate::catalog::types::Kind;
 use crate::catalog::value::{ObjectRef, Value};
 use crate::plan::graph::{Graph, NodeKind};
 
+use super::absence::hold_after;
 use super::event::{Element, Event, Failure, HaltReason, Id, Process, RunOutcome};
 use super::locate::{Located, locate};
+use super::people::Abort;
 
 /// A gap in a hold that is not counted, in milliseconds; a longer one begins the hold anew (LANGUAGE.md section 6).
 pub const HOLD_GAP: i64 = 120_000;
@@ -177,12 +179,16 @@ pub struct RunState {
     pub started: i64,
     /// When the last event was noted.
     pub last: i64,
+    /// When a driver last noted something: what people say of a run that nobody drives is no sign of one.
+    pub last_driven: i64,
     /// How many events were noted.
     pub events: u64,
     /// How many drivers it had.
     pub driver: u32,
     /// Since when the cluster is out of reach, Unix milliseconds.
     pub out_of_reach: Option<i64>,
+    /// That a person gave it up.
+    pub abort: Option<Abort>,
     /// UID to hash of the pod template, of the workloads that were whole when it began.
     pub whole: BTreeMap<String, String>,
     /// By id, of every step that was begun.
@@ -208,9 +214,11 @@ impl RunState {
             seed: 0,
             started: 0,
             last: 0,
+            last_driven: 0,
             events: 0,
             driver: 0,
             out_of_reach: None,
+            abort: None,
             whole: BTreeMap::new(),
             steps: BTreeMap::new(),
             blocks: BTreeMap::new(),
@@ -250,6 +258,9 @@ impl RunState {
             }
             Event::ElementReplaced { rollout, element, by } => self.element_replaced(rollout, *element, by)?,
             Event::Decided { step, decision, by } => self.decided(at, step, *decision, by)?,
+            Event::Approved { step, by } => self.approved(at, step, by)?,
+            Event::AbortRequested { by, rollback } => self.abort_requested(by, *rollback)?,
+            Event::Absent { absent } => self.absent(*absent)?,
             Event::OutOfReach { since, .. } => self.went_out_of_reach(*since)?,
             Event::InReach { away } => self.came_into_reach(*away)?,
             Event::StopRequested { signal } => self.phase = Phase::Stopping(signal.clone()),
@@ -257,6 +268,9 @@ impl RunState {
             Event::RunEnded { outcome } => self.phase = Phase::Ended(*outcome),
         }
         self.last = at;
+        if !event.is_said() {
+            self.last_driven = at;
+        }
         self.events += 1;
         self.refresh(event);
         Ok(())
@@ -268,7 +282,9 @@ impl RunState {
             (Phase::New, _) | (Phase::Ended(_), _) | (_, Event::RunStarted { .. }) => false,
             // A driver that was killed says nothing: the next may find the run in any phase but ended.
             (_, Event::DriverStarted { .. }) => true,
-            (Phase::Halted(_), Event::Decided { .. }) => true,
+            (Phase::Halted(_), event) if event.is_said() => true,
+            // What was given up and has nothing left to run needs no driver to end.
+            (Phase::Halted(_), Event::RunEnded { outcome: RunOutcome::Aborted }) => self.abort.is_some(),
             (Phase::Halted(_), _) => false,
             (Phase::Running | Phase::Stopping(_), _) => true,
         };
@@ -300,7 +316,7 @@ impl RunState {
         self.driver = driver;
         self.phase = Phase::Running;
         self.out_of_reach = None;
-        let reopened: Vec<Id> = self.failing_steps();
+        let reopened: Vec<Id> = if self.abort.is_some() { Vec::new() } else { self.failing_steps() };
         self.stand_still(absent);
         for id in reopened {
             if let Some(step) = self.steps.get_mut(&id)
@@ -327,8 +343,16 @@ impl RunState {
                 StepStatus::Retrying(next) => step.status = StepStatus::Retrying(next + ms),
                 _ => {}
             }
-            step.hold = step.hold.filter(|_| ms <= HOLD_GAP).map(|since| since + ms);
+            step.hold = hold_after(step, ms);
         }
+    }
+
+    fn absent(&mut self, ms: i64) -> Result<(), IllegalEvent> {
+        if ms < 0 || self.out_of_reach.is_some() {
+            return Err(illegal("an absence is counted twice"));
+        }
+        self.stand_still(ms);
+        Ok(())
     }
 
     fn went_out_of_reach(&mut self, since: i64) -> Result<(), IllegalEvent> {
@@ -394,6 +418,9 @@ impl RunState {
     fn outcome_of(&self, block: &str) -> Option<&'static str> {
         if self.is_undone(block) {
             return Some("rolled back");
+        }
+        if self.abort.is_some() && !self.was_over(block) {
+            return Some("aborted");
         }
         Some(if self.body_failed(block)? { "failed" } else { "done" })
     }
