@@ -73,15 +73,18 @@ impl ControlPlane {
         let manager = self.kubeconfig_for("system:kube-controller-manager", &[])?;
         let scheduler = self.kubeconfig_for("system:kube-scheduler", &[])?;
         let path = self.folder.path();
-        let args = controller_manager(path, &manager, &self.authority);
+        let emulated = self.binaries.emulated.map(|minor| format!("--emulated-version={minor}"));
+        let mut args = controller_manager(path, &manager, &self.authority);
+        args.extend(emulated.clone());
         self.spawn("kube-controller-manager", &self.binaries.controller_manager, &args)?;
-        let args = [
+        let mut args = vec![
             format!("--kubeconfig={}", scheduler.display()),
             "--leader-elect=false".into(),
             "--secure-port=0".into(),
             "--kube-api-qps=1000".into(),
             "--kube-api-burst=2000".into(),
         ];
+        args.extend(emulated);
         self.spawn("kube-scheduler", &self.binaries.scheduler, &args)
     }
 
