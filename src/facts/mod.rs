@@ -54,6 +54,8 @@ pub struct Needs {
     pub events: bool,
     /// Admission webhooks.
     pub webhooks: bool,
+    /// Volume attachments, for drains.
+    pub attachments: bool,
     /// Node and pod objects as the server has them, for `raw`.
     pub raw: bool,
 }
@@ -62,7 +64,13 @@ impl Needs {
     /// What a text of a playbook or of lowered code may need: too much rather than too little.
     pub fn in_text(text: &str) -> Self {
         let says = |word: &str| text.contains(word);
-        Self { jobs: says("jobs"), events: says("events"), webhooks: says("webhooks"), raw: says("raw") }
+        Self {
+            jobs: says("jobs"),
+            events: says("events"),
+            webhooks: says("webhooks"),
+            attachments: says("drain"),
+            raw: says("raw"),
+        }
     }
 }
 

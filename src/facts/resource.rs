@@ -27,6 +27,8 @@ pub enum Resource {
     Events,
     /// Leases of the nodes, in kube-node-lease.
     Leases,
+    /// storage.k8s.io/v1 volumeattachments.
+    VolumeAttachments,
     /// admissionregistration.k8s.io/v1 validatingwebhookconfigurations.
     ValidatingWebhooks,
     /// admissionregistration.k8s.io/v1 mutatingwebhookconfigurations.
@@ -35,7 +37,7 @@ pub enum Resource {
 
 impl Resource {
     /// Every one.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Nodes,
         Self::Pods,
         Self::Deployments,
@@ -46,6 +48,7 @@ impl Resource {
         Self::Jobs,
         Self::Events,
         Self::Leases,
+        Self::VolumeAttachments,
         Self::ValidatingWebhooks,
         Self::MutatingWebhooks,
     ];
@@ -63,6 +66,7 @@ impl Resource {
             Self::Jobs => "/apis/batch/v1/jobs",
             Self::Events => "/api/v1/events",
             Self::Leases => "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+            Self::VolumeAttachments => "/apis/storage.k8s.io/v1/volumeattachments",
             Self::ValidatingWebhooks => "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
             Self::MutatingWebhooks => "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
         }
@@ -91,15 +95,17 @@ impl Resource {
             Self::Jobs => "jobs.batch",
             Self::Events => "events",
             Self::Leases => "leases.coordination.k8s.io",
+            Self::VolumeAttachments => "volumeattachments.storage.k8s.io",
             Self::ValidatingWebhooks => "validatingwebhookconfigurations.admissionregistration.k8s.io",
             Self::MutatingWebhooks => "mutatingwebhookconfigurations.admissionregistration.k8s.io",
         }
     }
 
-    /// The kind of the language that it feeds; leases feed the nodes' `silent_for` and are no kind of their own.
+    /// The kind of the language that it feeds; leases feed the nodes' `silent_for` and are no kind of their own, nor are
+    /// volume attachments, which drains read.
     pub fn kind(self) -> Kind {
         match self {
-            Self::Nodes | Self::Leases => Kind::Node,
+            Self::Nodes | Self::Leases | Self::VolumeAttachments => Kind::Node,
             Self::Pods => Kind::Pod,
             Self::Deployments | Self::ReplicaSets | Self::StatefulSets | Self::DaemonSets => Kind::Workload,
             Self::Budgets => Kind::Budget,
@@ -125,7 +131,12 @@ impl Resource {
 
     /// Whether a cluster can be worked on without it: what reads it is unknown then.
     pub(super) fn is_optional(self) -> bool {
-        matches!(self, Self::Jobs | Self::Events | Self::Leases | Self::ValidatingWebhooks | Self::MutatingWebhooks)
+        match self {
+            Self::Jobs | Self::Events | Self::Leases | Self::VolumeAttachments => true,
+            Self::ValidatingWebhooks | Self::MutatingWebhooks => true,
+            Self::Nodes | Self::Pods | Self::Budgets => false,
+            Self::Deployments | Self::ReplicaSets | Self::StatefulSets | Self::DaemonSets => false,
+        }
     }
 
     /// Whether it is watched for these needs.
@@ -133,6 +144,7 @@ impl Resource {
         match self {
             Self::Jobs => needs.jobs,
             Self::Events => needs.events,
+            Self::VolumeAttachments => needs.attachments,
             Self::ValidatingWebhooks | Self::MutatingWebhooks => needs.webhooks,
             _ => true,
         }

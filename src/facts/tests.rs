@@ -88,6 +88,7 @@ fn world() -> Snapshot {
         ("daemonsets.apps", vec![]),
         ("poddisruptionbudgets.policy", vec![budget]),
         ("leases.coordination.k8s.io", vec![lease]),
+        ("volumeattachments.storage.k8s.io", vec![]),
         ("jobs.batch", vec![json!({"metadata": meta("shop", "import"), "status": {"active": 1}})]),
         ("events", vec![event]),
         ("validatingwebhookconfigurations.admissionregistration.k8s.io", vec![hooks]),

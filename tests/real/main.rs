@@ -12,6 +12,7 @@ mod scenario_availability;
 mod scenario_away;
 mod scenario_drains;
 mod scenario_faults;
+mod scenario_held;
 mod scenario_lock;
 mod scenario_ownership;
 mod scenario_skew;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         scenario_ownership::trials(&bed),
         scenario_drains::trials(&bed),
         scenario_availability::trials(&bed),
+        scenario_held::trials(&bed),
         scenario_lock::trials(&bed),
         scenario_skew::trials(&bed),
     ]

@@ -266,7 +266,7 @@ impl Drain {
             Answer::Held => Stage::Waits(now + fallback(chance)),
         };
         if let Answer::Barred(said) = answer {
-            tracked.waits = Some(why::webhook(&tracked.pod, said));
+            tracked.waits = Some(why::admission(&tracked.pod, said));
         }
         if *answer == Answer::Accepted {
             self.evicted += 1;

@@ -40,6 +40,8 @@ pub(super) enum Fault {
     Invalid,
     /// A webhook says no.
     Denied,
+    /// A policy says no.
+    Forbidden,
     /// The webhook that is to be asked is away.
     Away,
 }
@@ -116,7 +118,7 @@ impl World {
         self.state().objects.get(&(resource, name.to_owned())).cloned()
     }
 
-    fn remove(&self, resource: Resource, name: &str) {
+    pub(super) fn remove(&self, resource: Resource, name: &str) {
         let removed = self.state().objects.remove(&(resource, name.to_owned()));
         let Some(removed) = removed else { return };
         let meta = serde_json::from_value(removed["metadata"].clone()).expect("metadata");
@@ -213,6 +215,10 @@ impl World {
             Some(Fault::Denied) => {
                 (403, json!({"message": "admission webhook \"guard.example.com\" denied the request: not now"}))
             }
+            Some(Fault::Forbidden) => (
+                422,
+                json!({"message": "pods \"web-0\" is forbidden: ValidatingAdmissionPolicy 'freeze' with binding 'all' denied request: not now"}),
+            ),
             Some(Fault::Away) => (
                 500,
                 json!({"message": "Internal error occurred: failed calling webhook \"guard.example.com\": no route"}),

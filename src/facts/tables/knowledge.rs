@@ -35,6 +35,11 @@ impl Facts {
         self.heard.values().filter(|heard| heard.at.is_some()).find_map(|heard| heard.refused.as_deref())
     }
 
+    /// Whether the server does not let us read a resource.
+    pub(super) fn is_refused(&self, resource: Resource) -> bool {
+        self.heard.get(&resource).is_some_and(|heard| heard.refused.is_some())
+    }
+
     /// The API server's version, as it says it.
     pub(in crate::facts) fn set_server(&mut self, version: &str) {
         let versions: Vec<Version> = version.parse().into_iter().collect();

@@ -216,9 +216,9 @@ async fn nothing_is_watched_any_more_once_the_facts_are_not_wanted() {
 
 #[test]
 fn needs_are_told_by_the_words_of_a_text() {
-    let all = Needs { jobs: true, events: true, webhooks: true, raw: true };
+    let all = Needs { jobs: true, events: true, webhooks: true, attachments: true, raw: true };
     assert_eq!(Needs::in_text("nodes.all(|n| n.ready)"), Needs::default());
-    assert_eq!(Needs::in_text("jobs events webhooks n.raw"), all);
+    assert_eq!(Needs::in_text("jobs events webhooks n.raw drain(n)"), all);
 }
 
 #[tokio::test(start_paused = true)]

@@ -145,6 +145,12 @@ impl ControlPlane {
         kubeconfig(&self.server, &self.authority, user, groups)
     }
 
+    /// A certificate for a server beside the control plane, on the loopback address, which trusts it by the authority at
+    /// `ca.crt` of [`folder`](Self::folder).
+    pub fn certificate(&self, name: &str) -> Result<Pair> {
+        self.authority.server(name)
+    }
+
     /// The environment in which the command `kubectl` is the testbed's and an administrator, for playbooks' commands.
     pub fn env(&self) -> Vec<(&'static str, OsString)> {
         let mut path = self.binaries.kubectl.parent().map(|folder| folder.as_os_str().to_owned()).unwrap_or_default();

@@ -20,6 +20,7 @@ mod kwok;
 pub mod lab;
 mod process;
 pub mod proxy;
+pub mod webhook;
 pub mod workload;
 pub mod world;
 
