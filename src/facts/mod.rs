@@ -3,6 +3,7 @@
 //! - [`objects`]: the trimmed objects; `resource`: where the server has them
 //! - `tables`: objects, indices, and a version for everything that can be read ([`reads`])
 //! - `fields`: the fields that the catalog declares
+//! - `singles`: how long single replicas are away
 //! - `watch`: list and watch; `confirm`: the confirming read
 //!
 //! What holds here: no fact is old news. A kind whose watch said nothing for 75 s is unknown, and so is one that the
@@ -13,6 +14,7 @@ mod fields;
 pub mod objects;
 pub mod reads;
 pub(crate) mod resource;
+mod singles;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ use reads::{ReadKey, Reads, Unknown};
 use tables::RunFacts;
 
 pub use resource::Resource;
+pub use singles::Single;
 pub use tables::{Facts, OWN_LABEL, SILENT_AFTER};
 pub use watch::{Watched, watch};
 
@@ -184,6 +187,10 @@ impl FactSource for SharedFacts {
 
     fn version(&self, key: &ReadKey) -> u64 {
         self.read(|facts| facts.version(key))
+    }
+
+    fn singles_on(&self, node: &str) -> Vec<Single> {
+        self.read(|facts| facts.singles_on(node))
     }
 
     fn now(&self) -> i64 {
