@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::cluster::{RequestError, Requests};
 use crate::engine::event::Failure;
+use crate::facts::Resource;
 
 use super::args::{Read, text};
 use super::context::{Args, Attempt, StepContext};
@@ -44,13 +45,18 @@ pub(super) async fn apply(args: &Args, context: &StepContext) -> Read<Attempt> {
 }
 
 async fn apply_one(path: &str, object: &Value, context: &StepContext) -> Read<()> {
-    let why = match context.requests.apply(path, object).await {
-        Ok(_) => return Ok(()),
+    let applied = match context.requests.apply(path, object).await {
         // Applied a second time it changes nothing.
-        Err(RequestError::Lost(_)) => match context.requests.apply(path, object).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        },
+        Err(RequestError::Lost(_)) => context.requests.apply(path, object).await,
+        applied => applied,
+    };
+    let why = match applied {
+        Ok(applied) => {
+            if let Some(resource) = Resource::at(path) {
+                context.facts.until_seen_as(resource, &applied).await;
+            }
+            return Ok(());
+        }
         Err(error) => error,
     };
     Err(match why {

@@ -53,18 +53,24 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// It is done once the facts have what the server has. A Scale bears the resourceVersion of its workload.
+    async fn done(&self, object: &Value) -> Attempt {
+        self.context.facts.until_seen_as(self.resource, object).await;
+        Attempt::Done { value: None, note: None }
+    }
+
     /// Reads and patches until the server takes the patch; `decide` gives none where nothing is to be done.
     async fn change(&self, path: &str, decide: impl Fn(&Value) -> Option<Vec<Value>>) -> Read<Attempt> {
         let mut why = String::new();
         for _ in 0..TRIES {
             let now = self.read(path).await?;
-            let Some(operations) = decide(&now) else { return Ok(Attempt::Done { value: None, note: None }) };
+            let Some(operations) = decide(&now) else { return Ok(self.done(&now).await) };
             // The version that was read, so that nobody's change in between is overwritten unseen.
             let tests = ["/metadata/uid", "/metadata/resourceVersion"].into_iter();
             let tests = tests.map(|path| json!({"op": "test", "path": path, "value": now.pointer(path)}));
             let patch = Value::Array(tests.chain(operations).collect());
             match self.context.requests.json_patch(path, &patch).await {
-                Ok(_) => return Ok(Attempt::Done { value: None, note: None }),
+                Ok(changed) => return Ok(self.done(&changed).await),
                 Err(RequestError::Conflict(text) | RequestError::Invalid(text) | RequestError::Lost(text)) => {
                     why = text
                 }

@@ -23,6 +23,7 @@ mod watch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde_json::Value as Json;
 use tokio::sync::watch as channel;
 
 use crate::catalog::types::Kind;
@@ -154,6 +155,12 @@ impl SharedFacts {
     /// Comes back once the cache of that kind has what the server had at that version of an object; the caller bounds it.
     pub async fn until_seen(&self, kind: Kind, resource_version: &str) {
         self.until(|facts| facts.has_seen(kind, resource_version)).await;
+    }
+
+    /// The same of an object of one resource, as the server gave it; of a resource that is not watched nothing is awaited.
+    pub async fn until_seen_as(&self, resource: Resource, object: &Json) {
+        let version = object.pointer("/metadata/resourceVersion").and_then(Json::as_str).unwrap_or_default();
+        self.until(|facts| !facts.is_watched(resource) || facts.has_reached(resource, version)).await;
     }
 
     /// Comes back once something holds that the server's words alone can make true.

@@ -82,6 +82,14 @@ impl Resource {
         }
     }
 
+    /// The resource of the object at a path.
+    pub fn at(path: &str) -> Option<Self> {
+        let mut parts: Vec<&str> = path.split('/').collect();
+        let name = parts.pop()?;
+        let namespace = parts.iter().position(|part| *part == "namespaces").and_then(|at| parts.get(at + 1).copied());
+        Self::ALL.into_iter().find(|resource| resource.object_path(namespace.unwrap_or_default(), name) == path)
+    }
+
     /// Its name in snapshots, and in messages: `deployments.apps`.
     pub fn name(self) -> &'static str {
         match self {

@@ -35,6 +35,12 @@ impl Facts {
         self.heard.values().filter(|heard| heard.at.is_some()).find_map(|heard| heard.refused.as_deref())
     }
 
+    /// Whether a resource is kept up to date by a watch.
+    pub(in crate::facts) fn is_watched(&self, resource: Resource) -> bool {
+        let heard = self.heard.get(&resource);
+        self.is_live && heard.is_some_and(|heard| heard.at.is_some() && heard.refused.is_none())
+    }
+
     /// Whether the server does not let us read a resource.
     pub(super) fn is_refused(&self, resource: Resource) -> bool {
         self.heard.get(&resource).is_some_and(|heard| heard.refused.is_some())
