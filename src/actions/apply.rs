@@ -67,8 +67,7 @@ async fn apply_one(place: &Place, object: &Value, context: &StepContext) -> Read
     let watched =
         Resource::ALL.into_iter().find(|resource| resource.path() == format!("{}/{}", place.group, place.plural));
     if let Some(resource) = watched {
-        let version = written.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
-        context.facts.until_reached(resource, version).await;
+        context.facts.until_seen_as(resource, &written).await;
     }
     Ok(())
 }

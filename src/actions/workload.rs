@@ -53,19 +53,25 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Reads and patches until the server takes the patch; `decide` gives none where nothing is to be done. Comes back once
-    /// the facts show the workload as it was written, or found: no condition after this step sees it as it was before.
+    /// It is done once the facts show the workload as the server has it: no condition after this step sees it as it was before.
+    /// A Scale bears the version of what it scales.
+    async fn done(&self, answer: &Value) -> Attempt {
+        self.context.facts.until_seen_as(self.resource, answer).await;
+        Attempt::Done { value: None, note: None }
+    }
+
+    /// Reads and patches until the server takes the patch; `decide` gives none where nothing is to be done.
     async fn change(&self, path: &str, decide: impl Fn(&Value) -> Option<Vec<Value>>) -> Read<Attempt> {
         let mut why = String::new();
         for _ in 0..TRIES {
             let now = self.read(path).await?;
-            let Some(operations) = decide(&now) else { return Ok(self.shown(&now).await) };
+            let Some(operations) = decide(&now) else { return Ok(self.done(&now).await) };
             // The version that was read, so that nobody's change in between is overwritten unseen.
             let tests = ["/metadata/uid", "/metadata/resourceVersion"].into_iter();
             let tests = tests.map(|path| json!({"op": "test", "path": path, "value": now.pointer(path)}));
             let patch = Value::Array(tests.chain(operations).collect());
             match self.context.requests.json_patch(path, &patch).await {
-                Ok(written) => return Ok(self.shown(&written).await),
+                Ok(written) => return Ok(self.done(&written).await),
                 Err(RequestError::Conflict(text) | RequestError::Invalid(text) | RequestError::Lost(text)) => {
                     why = text
                 }
@@ -75,13 +81,6 @@ impl<'a> Target<'a> {
         }
         let message = format!("the server did not take the change of `{}`: {why}", self.workload);
         Ok(Attempt::Failed(Failure::new("E560", message)))
-    }
-
-    /// Waits until the facts have come as far as this answer; a Scale bears the version of what it scales.
-    async fn shown(&self, answer: &Value) -> Attempt {
-        let version = answer.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
-        self.context.facts.until_reached(self.resource, version).await;
-        Attempt::Done { value: None, note: None }
     }
 }
 

@@ -189,8 +189,11 @@ pub const ACTIONS: &[ActionDecl] = &[
         class: Class::Neutral,
         interrupt: Interrupt::NoFurtherEviction,
         rules: &[("", "pods", &["get", "list"]), ("", "pods/eviction", &["create"]), ("", "nodes", &["get"])],
-        // Whether a budget that allows nothing may yet do so.
-        optional: &[("autoscaling", "horizontalpodautoscalers", &["list", "watch"])],
+        // Whether a budget that allows nothing may yet do so, and whether volumes are detached.
+        optional: &[
+            ("autoscaling", "horizontalpodautoscalers", &["list", "watch"]),
+            ("storage.k8s.io", "volumeattachments", &["list", "watch"]),
+        ],
         estimate: 120_000,
         ..BASE
     },

@@ -75,6 +75,7 @@ const SOURCES: &[Source] = &[
     optional("horizontalpodautoscalers.autoscaling", "/apis/autoscaling/v2/horizontalpodautoscalers"),
     optional("jobs.batch", "/apis/batch/v1/jobs"),
     optional("leases.coordination.k8s.io", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"),
+    optional("volumeattachments.storage.k8s.io", "/apis/storage.k8s.io/v1/volumeattachments"),
     optional("namespaces", "/api/v1/namespaces"),
     optional("priorityclasses.scheduling.k8s.io", "/apis/scheduling.k8s.io/v1/priorityclasses"),
     optional("persistentvolumeclaims", "/api/v1/persistentvolumeclaims"),

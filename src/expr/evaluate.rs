@@ -14,6 +14,7 @@ use rhai::{AST, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, Optimi
 
 use crate::catalog::value::{ObjectRef, Value};
 use crate::catalog::window::Window;
+use crate::facts::Single;
 use crate::facts::reads::{ReadKey, Reads, Unknown};
 use crate::plan::graph::Code;
 
@@ -34,6 +35,10 @@ pub trait FactSource: Send + Sync {
     fn version(&self, key: &ReadKey) -> u64;
     /// The time in Unix milliseconds.
     fn now(&self) -> i64;
+    /// The single replicas on the node of that name, for pictures of a plan.
+    fn singles_on(&self, _node: &str) -> Vec<Single> {
+        Vec::new()
+    }
 }
 
 /// Why an expression has no value.

@@ -29,6 +29,8 @@ pub enum Resource {
     Events,
     /// Leases of the nodes, in kube-node-lease.
     Leases,
+    /// storage.k8s.io/v1 volumeattachments.
+    VolumeAttachments,
     /// admissionregistration.k8s.io/v1 validatingwebhookconfigurations.
     ValidatingWebhooks,
     /// admissionregistration.k8s.io/v1 mutatingwebhookconfigurations.
@@ -37,7 +39,7 @@ pub enum Resource {
 
 impl Resource {
     /// Every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Nodes,
         Self::Pods,
         Self::Deployments,
@@ -49,6 +51,7 @@ impl Resource {
         Self::Jobs,
         Self::Events,
         Self::Leases,
+        Self::VolumeAttachments,
         Self::ValidatingWebhooks,
         Self::MutatingWebhooks,
     ];
@@ -67,6 +70,7 @@ impl Resource {
             Self::Jobs => "/apis/batch/v1/jobs",
             Self::Events => "/api/v1/events",
             Self::Leases => "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+            Self::VolumeAttachments => "/apis/storage.k8s.io/v1/volumeattachments",
             Self::ValidatingWebhooks => "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
             Self::MutatingWebhooks => "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
         }
@@ -96,16 +100,17 @@ impl Resource {
             Self::Jobs => "jobs.batch",
             Self::Events => "events",
             Self::Leases => "leases.coordination.k8s.io",
+            Self::VolumeAttachments => "volumeattachments.storage.k8s.io",
             Self::ValidatingWebhooks => "validatingwebhookconfigurations.admissionregistration.k8s.io",
             Self::MutatingWebhooks => "mutatingwebhookconfigurations.admissionregistration.k8s.io",
         }
     }
 
-    /// The kind of the language that it feeds; leases feed the nodes' `silent_for`, autoscalers tell how far workloads may be
-    /// scaled, and neither is a kind of its own.
+    /// The kind of the language that it feeds. No kind of their own are leases, which feed the nodes' `silent_for`, autoscalers,
+    /// which tell how far workloads may be scaled, and volume attachments; drains read the latter two.
     pub fn kind(self) -> Kind {
         match self {
-            Self::Nodes | Self::Leases => Kind::Node,
+            Self::Nodes | Self::Leases | Self::VolumeAttachments => Kind::Node,
             Self::Pods => Kind::Pod,
             Self::Deployments | Self::ReplicaSets | Self::StatefulSets | Self::DaemonSets | Self::Autoscalers => {
                 Kind::Workload
@@ -134,19 +139,10 @@ impl Resource {
     /// Whether a cluster can be worked on without it: what reads it is unknown then.
     pub(super) fn is_optional(self) -> bool {
         match self {
-            Self::Nodes
-            | Self::Pods
-            | Self::Deployments
-            | Self::ReplicaSets
-            | Self::StatefulSets
-            | Self::DaemonSets
-            | Self::Budgets => false,
-            Self::Autoscalers
-            | Self::Jobs
-            | Self::Events
-            | Self::Leases
-            | Self::ValidatingWebhooks
-            | Self::MutatingWebhooks => true,
+            Self::Autoscalers | Self::Jobs | Self::Events | Self::Leases | Self::VolumeAttachments => true,
+            Self::ValidatingWebhooks | Self::MutatingWebhooks => true,
+            Self::Nodes | Self::Pods | Self::Budgets => false,
+            Self::Deployments | Self::ReplicaSets | Self::StatefulSets | Self::DaemonSets => false,
         }
     }
 
@@ -157,6 +153,7 @@ impl Resource {
             Self::Jobs => needs.jobs,
             Self::Events => needs.events,
             Self::Leases => needs.heartbeats,
+            Self::VolumeAttachments => needs.attachments,
             Self::ValidatingWebhooks | Self::MutatingWebhooks => needs.webhooks,
             _ => true,
         }

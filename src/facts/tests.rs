@@ -93,6 +93,7 @@ fn world() -> Snapshot {
         ("poddisruptionbudgets.policy", vec![budget]),
         ("horizontalpodautoscalers.autoscaling", vec![autoscaler]),
         ("leases.coordination.k8s.io", vec![lease]),
+        ("volumeattachments.storage.k8s.io", vec![]),
         ("jobs.batch", vec![json!({"metadata": meta("shop", "import"), "status": {"active": 1}})]),
         ("events", vec![event]),
         ("validatingwebhookconfigurations.admissionregistration.k8s.io", vec![hooks]),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::types::Type;
 use crate::catalog::value::Value;
+use crate::facts::Single;
 
 /// The schema that [`Graph`] is written in; a reader refuses a higher one.
 pub const SCHEMA: u32 = 1;
@@ -78,6 +79,18 @@ pub struct Seen {
     /// By the id of a rollout: the key of `one … at a time` of each planned element.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, Vec<Value>>,
+    /// By the id of a rollout that drains nodes: the single replicas on its planned elements.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub away: BTreeMap<String, Away>,
+}
+
+/// Workloads of one replica that a rollout's drains take away until a replacement is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Away {
+    /// How many there are.
+    pub count: usize,
+    /// The first of them: those that are away longest first, those of which that is not known last.
+    pub longest: Vec<Single>,
 }
 
 impl Seen {

@@ -7,6 +7,7 @@
 //!
 //! - `expand`, `choice`, `rollout`, `task`: statements to nodes; `ids`, `called`, `headline`: what they are called
 //! - `names`: which slot a name stands for; `values`: what is evaluated now, and what is pinned later
+//! - `away`: what drains take away for a while, for pictures of the plan
 //! - `parameters`: what the caller gave; `sizes`: counts and shares; `unsupported`: what this version leaves out
 //!
 //! | code | what it says |
@@ -25,6 +26,7 @@
 //! | E416 | a window that is computed and cannot be told, or is none |
 //! | E499 | a fault of sprag itself |
 
+mod away;
 mod called;
 mod choice;
 mod expand;
@@ -55,6 +57,7 @@ use crate::source::SourceMap;
 use expand::Planner;
 use graph::{ClusterInfo, Graph, SCHEMA};
 
+pub use away::has_drain;
 pub use ids::{path, segment};
 pub use parameters::{parameter_from_json, parse_parameter};
 pub use sizes::{at_most, batch_sizes, batches_by, share_down, share_up};

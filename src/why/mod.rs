@@ -10,7 +10,7 @@
 //! | W106 | a replacement does not start: its image, a crash, its configuration |
 //! | W107 | a budget was changed, and its status is not of that change yet |
 //! | W108 | no budget covers a workload, and as many of it are out as may be |
-//! | W109 | an admission webhook refuses an eviction, or does not answer |
+//! | W109 | an admission webhook or policy refuses an eviction, or a webhook does not answer |
 //! | W110 | a pod waits for its turn by `order` |
 //! | W111 | a pod of a Job is awaited |
 //! | W112 | volumes are still attached to a node whose pods are gone |
@@ -33,7 +33,8 @@ use crate::facts::{Facts, Resource};
 pub use budget::{Covered, allows_none_now, needs_scaling, never_allows, several};
 pub use pod::{not_ready, shown_name, standing, terminating};
 pub use waits::{
-    attached, ends_by_itself, no_turn, not_created, not_its_turn, refused_by, staggered, unknown, webhook,
+    admission, attached, attachments_unknown, ends_by_itself, no_turn, not_created, not_its_turn, refused_by,
+    staggered, unknown,
 };
 
 /// How many names or pods a line shows before it counts the rest.

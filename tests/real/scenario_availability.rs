@@ -30,7 +30,6 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
         bed.trial("availability::a_quota_forbids_the_replacements_of_a_stateful_set", |lab| {
             quota(lab, Workload::stateful_set("web", 3).spec("podManagementPolicy", json!("Parallel")))
         }),
-        bed.trial("availability::a_webhook_that_is_away", webhook_away),
     ]
 }
 
@@ -204,25 +203,4 @@ fn quota(lab: &Arc<Lab>, workload: Workload) -> Outcome {
     ensure(said.contains("W113") && said.contains("exceeded quota"), format!("it names the quota: {said}"))?;
     let evicted = evictions(&pool)?;
     ensure(evicted.len() == 1, format!("one was evicted: {evicted:?}"))
-}
-
-/// A webhook that has to be asked about evictions in this namespace, and that nobody answers for.
-fn webhook_away(lab: &Arc<Lab>) -> Outcome {
-    let pool = crowded(lab, "webhook")?;
-    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
-    let webhook = json!({"metadata": {"name": pool.name()}, "webhooks": [{
-        "name": "guard.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
-        "failurePolicy": "Fail", "clientConfig": {"url": "https://127.0.0.1:9/guard"},
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": pool.name()}},
-        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods/eviction"]}],
-    }]});
-    lab.api().create(path, &webhook)?;
-    thread::sleep(Duration::from_secs(2));
-    let drained = Sprag::new(lab)?.drain(&[&pool.nodes()[0]], 1, "timeout: 8s");
-    lab.api().delete(&format!("{path}/{}", pool.name()))?;
-    let (done, said) = drained?;
-    let named = said.contains("W109") && said.contains("failed calling webhook");
-    ensure(!done && named, format!("it names the webhook: {said}"))?;
-    let evicted = evictions(&pool)?;
-    ensure(evicted.is_empty(), format!("nothing was evicted: {evicted:?}"))
 }

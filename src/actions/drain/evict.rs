@@ -20,6 +20,8 @@ const BUDGET_FORBIDS: &str = "poddisruptionbudget";
 const SEVERAL: &str = "more than one PodDisruptionBudget";
 /// In the message of a webhook that says no (apiserver's plugin/webhook/errors), whatever its code.
 const WEBHOOK_DENIES: &str = "denied the request";
+/// In the message of a ValidatingAdmissionPolicy that says no (plugin/policy/validating/dispatcher.go).
+const POLICY_DENIES: &str = "denied request";
 /// In the message of a 500: the server cannot ask a webhook that has to be asked.
 const WEBHOOK_AWAY: &str = "failed calling webhook";
 
@@ -35,14 +37,14 @@ pub(in crate::actions) async fn evict(pod: &Pod, grace: Option<i64>, context: &S
         // It went as it was asked to: whoever did it, it is out.
         RequestError::Lost(_) => looked(pod, Answer::Accepted, context).await,
         RequestError::Forbidden(why) if why.contains(NAMESPACE_GOES) => Ok(Answer::Leaves),
-        error if let Some(said) = said_by_webhook(&error) => Ok(Answer::Barred(said)),
+        error if let Some(said) = said_by_admission(&error) => Ok(Answer::Barred(said)),
         RequestError::Forbidden(why) if why.contains(BUDGET_FORBIDS) => Ok(Answer::Held),
         error => Err(by_server(error, "create", "pods/eviction")),
     }
 }
 
-/// What a webhook said, or what the server says of one that it cannot reach.
-fn said_by_webhook(error: &RequestError) -> Option<String> {
+/// What a webhook or a policy said, or what the server says of a webhook that it cannot reach.
+fn said_by_admission(error: &RequestError) -> Option<String> {
     let said = match error {
         RequestError::Forbidden(why) | RequestError::Invalid(why) | RequestError::Other(_, why) => why,
         RequestError::Unauthorized(_)
@@ -53,7 +55,7 @@ fn said_by_webhook(error: &RequestError) -> Option<String> {
         | RequestError::Lost(_)
         | RequestError::Fenced(_) => return None,
     };
-    (said.contains(WEBHOOK_DENIES) || said.contains(WEBHOOK_AWAY)).then(|| said.clone())
+    [WEBHOOK_DENIES, POLICY_DENIES, WEBHOOK_AWAY].iter().any(|words| said.contains(words)).then(|| said.clone())
 }
 
 /// What a look at the pod says of an eviction whose answer does not; `gone` if it is not there any more.

@@ -285,7 +285,11 @@ impl<'a> Running<'a> {
         self.context.facts.read(|facts| {
             let claims = |pod: &Arc<Pod>| !pod.is_finished() && uses_claim(pod);
             let node = facts.node(&self.node.name).filter(|node| node.metadata.uid == self.node.uid)?;
-            why::attached(node).filter(|_| !facts.pods_on(&self.node.name).iter().any(claims))
+            let reason = match facts.attachments_of(&self.node.name) {
+                Ok(attachments) => why::attached(node, &attachments),
+                Err(unknown) => Some(why::attachments_unknown(node, &unknown.why)),
+            };
+            reason.filter(|_| !facts.pods_on(&self.node.name).iter().any(claims))
         })
     }
 

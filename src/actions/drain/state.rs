@@ -275,7 +275,7 @@ impl Drain {
         };
         tracked.by_others |= matches!(answer, Answer::Gone | Answer::Leaves);
         if let Answer::Barred(said) = answer {
-            tracked.waits = Some(why::webhook(&tracked.pod, said));
+            tracked.waits = Some(why::admission(&tracked.pod, said));
         }
         if *answer == Answer::Accepted {
             self.evicted += 1;

@@ -36,6 +36,8 @@ pub(super) enum Fault {
     Busy,
     /// A webhook says no.
     Denied,
+    /// A policy says no.
+    Policy,
     /// The webhook that is to be asked is away.
     Away,
 }
@@ -127,6 +129,10 @@ impl World {
             Some(Fault::Invalid) => no(422, "it is not valid"),
             Some(Fault::Busy) => budget_says_no(),
             Some(Fault::Denied) => no(403, "admission webhook \"guard.example.com\" denied the request: not now"),
+            Some(Fault::Policy) => {
+                let policy = "ValidatingAdmissionPolicy 'freeze' with binding 'all' denied request: not now";
+                no(422, &format!("pods \"web-0\" is forbidden: {policy}"))
+            }
             Some(Fault::Away) => {
                 no(500, "Internal error occurred: failed calling webhook \"guard.example.com\": no route")
             }

@@ -10,7 +10,9 @@ use crate::catalog::types::Kind;
 
 use super::table::Table;
 use super::{Facts, Key, key_of, number};
-use crate::facts::objects::{Autoscaler, Controller, Lease, Meta, Object, OwnerReference, Pod, condition};
+use crate::facts::objects::{
+    Autoscaler, Controller, Lease, Meta, Object, OwnerReference, Pod, VolumeAttachment, condition,
+};
 use crate::facts::resource::Resource;
 
 /// What of a pod other objects feel.
@@ -83,6 +85,11 @@ impl Facts {
             // What is read of a lease is read with the clock.
             Resource::Leases => parsed::<Lease>(object).map(|lease| {
                 self.leases.insert(lease);
+            }),
+            // No condition reads it: a drain that waits for it is woken.
+            Resource::VolumeAttachments => parsed::<VolumeAttachment>(object).map(|attachment| {
+                self.attachments.insert(attachment);
+                self.versions.next();
             }),
             Resource::ValidatingWebhooks | Resource::MutatingWebhooks => self.put_webhooks(resource, object),
             Resource::Deployments | Resource::ReplicaSets | Resource::StatefulSets | Resource::DaemonSets => {
@@ -254,6 +261,11 @@ impl Facts {
                 self.leases.remove(meta);
                 false
             }
+            Resource::VolumeAttachments => {
+                self.attachments.remove(meta);
+                self.versions.next();
+                false
+            }
             Resource::ValidatingWebhooks | Resource::MutatingWebhooks => {
                 self.webhooks.get_mut(&resource).is_some_and(|table| table.remove(meta).is_some())
             }
@@ -294,6 +306,7 @@ impl Facts {
             Resource::Jobs => of(&self.jobs),
             Resource::Events => of(&self.events),
             Resource::Leases => of(&self.leases),
+            Resource::VolumeAttachments => of(&self.attachments),
             Resource::ValidatingWebhooks | Resource::MutatingWebhooks => {
                 self.webhooks.get(&resource).map(of).unwrap_or_default()
             }

@@ -13,7 +13,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::catalog::version::Version;
 
-use super::objects::{Autoscaler, Budget, Controller, Event, Job, Lease, Meta, Node, Pod, WebhookConfiguration};
+use super::objects::{
+    Autoscaler, Budget, Controller, Event, Job, Lease, Meta, Node, Pod, VolumeAttachment, WebhookConfiguration,
+};
 use super::resource::Resource;
 use versions::Versions;
 
@@ -67,6 +69,7 @@ pub struct Facts {
     pub(super) jobs: Table<Job>,
     pub(super) events: Table<Event>,
     pub(super) leases: Table<Lease>,
+    attachments: Table<VolumeAttachment>,
     pub(super) webhooks: BTreeMap<Resource, Table<WebhookConfiguration>>,
     pods_by_node: BTreeMap<String, BTreeSet<Key>>,
     /// By the UID of the pod's own controller.

@@ -243,7 +243,15 @@ async fn how_far_a_workload_may_be_scaled_is_known_where_it_may_be_read() {
 
 #[test]
 fn needs_are_told_by_the_words_of_a_text() {
-    let all = Needs { jobs: true, events: true, webhooks: true, heartbeats: true, autoscalers: true, raw: true };
+    let all = Needs {
+        jobs: true,
+        events: true,
+        webhooks: true,
+        heartbeats: true,
+        autoscalers: true,
+        attachments: true,
+        raw: true,
+    };
     assert_eq!(Needs::in_text("nodes.all(|n| n.ready)"), Needs::default());
     assert_eq!(Needs::in_text("jobs events webhooks n.silent_for drain(n) n.raw"), all);
 }
