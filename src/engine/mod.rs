@@ -15,6 +15,7 @@ mod begin;
 mod conclude;
 mod confirm;
 pub mod driver;
+mod estimate;
 pub mod event;
 mod gate;
 pub mod locate;

@@ -34,6 +34,10 @@ pub trait FactSource: Send + Sync {
     fn version(&self, key: &ReadKey) -> u64;
     /// The time in Unix milliseconds.
     fn now(&self) -> i64;
+    /// For each node of these names, how long a drain mostly takes, in milliseconds; `None` where that cannot be told.
+    fn drain_times(&self, nodes: &[&str]) -> Vec<Option<i64>> {
+        vec![None; nodes.len()]
+    }
 }
 
 /// Why an expression has no value.

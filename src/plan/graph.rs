@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::types::Type;
 use crate::catalog::value::Value;
 
+use super::estimate::Estimate;
+
 /// The schema that [`Graph`] is written in; a reader refuses a higher one.
 pub const SCHEMA: u32 = 1;
 
@@ -78,6 +80,9 @@ pub struct Seen {
     /// By the id of a rollout: the key of `one … at a time` of each planned element.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, Vec<Value>>,
+    /// How long the whole mostly takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
 }
 
 impl Seen {

@@ -7,6 +7,7 @@
 //!
 //! - `expand`, `choice`, `rollout`, `task`: statements to nodes; `ids`, `called`, `headline`: what they are called
 //! - `names`: which slot a name stands for; `values`: what is evaluated now, and what is pinned later
+//! - [`estimate`]: how long it mostly takes
 //! - `parameters`: what the caller gave; `sizes`: counts and shares; `unsupported`: what this version leaves out
 //!
 //! | code | what it says |
@@ -27,6 +28,7 @@
 
 mod called;
 mod choice;
+pub mod estimate;
 mod expand;
 pub mod graph;
 mod headline;
@@ -34,6 +36,7 @@ mod ids;
 mod names;
 mod parameters;
 mod rollout;
+mod schedule;
 mod sizes;
 mod task;
 mod unsupported;
@@ -86,6 +89,7 @@ pub fn plan(
         return Err(planner.diagnostics);
     }
     planner.see_cluster();
+    planner.seen.estimate = Some(planner.estimate(&root));
     let texts = canonical_texts(program, sources);
     Ok(Graph {
         schema: SCHEMA,
