@@ -39,6 +39,7 @@ fn the_table_of_exit_codes_is_true() {
         Exit::Asks,
         Exit::OutOfReach,
         Exit::Interrupted,
+        Exit::Aborted,
     ];
     let expected: Vec<String> = shown.iter().map(|exit| exit.code().to_string()).collect();
     assert_eq!(codes[1..], expected);

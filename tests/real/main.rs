@@ -14,6 +14,7 @@ mod scenario_drains;
 mod scenario_faults;
 mod scenario_lock;
 mod scenario_ownership;
+mod scenario_people;
 mod scenario_testbed;
 mod scenario_upgrade;
 mod sprag;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         scenario_upgrade::trials(&bed),
         scenario_faults::trials(&bed),
         scenario_ownership::trials(&bed),
+        scenario_people::trials(&bed),
         scenario_drains::trials(&bed),
         scenario_availability::trials(&bed),
         scenario_lock::trials(&bed),
