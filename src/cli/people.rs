@@ -75,11 +75,6 @@ pub(super) fn approve(args: &ApproveArgs, output: &Output) -> Result<Exit, Faile
 /// `sprag abort`
 pub(super) fn abort(args: &AbortArgs, output: &Output) -> Result<Exit, Failed> {
     let dir = args.runs.open().open(&args.run)?;
-    if args.rollback {
-        // Until the engine undoes: what cannot be done is not promised.
-        return Err(Failed::told("E505", "this version does not undo what a run did", Exit::Playbook)
-            .help(format!("`sprag abort {}` gives it up as it stands", args.run)));
-    }
     let graph = Arc::new(runs::read_graph(&dir)?);
     let word = Word::Abort { rollback: args.rollback };
     block_on(async {
