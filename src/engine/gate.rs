@@ -161,6 +161,11 @@ impl LiveGate {
         &self.purpose
     }
 
+    /// For how long nothing may be known of a hold without its beginning anew.
+    fn longest_gap(&self) -> i64 {
+        HOLD_GAP.max(self.every.map_or(0, |every| every.saturating_mul(2)))
+    }
+
     /// Whether its time runs whether or not anybody is there.
     fn keeps_wall_time(&self) -> bool {
         matches!(self.purpose, Purpose::Time | Purpose::Person)
@@ -300,7 +305,7 @@ impl Driver<'_> {
         if let Some(since) = gate.unknown_since.take() {
             // A hold stands still while nothing is known; after a longer gap it begins anew.
             match gate.hold_since {
-                Some(hold) if now - since <= HOLD_GAP => gate.hold_since = Some(hold + now - since),
+                Some(hold) if now - since <= gate.longest_gap() => gate.hold_since = Some(hold + now - since),
                 Some(_) => {
                     gate.hold_since = None;
                     events.push(progress(id, Progress::HoldBroken));
@@ -507,5 +512,18 @@ fn late(gate: &LiveGate) -> Failure {
         Some(Err(why)) => failure.detail(format!("it is unknown: {why}")),
         Some(Ok(true)) => failure.detail("it is true, but not for as long as `for` asks"),
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_condition_wakes_nobody_before_its_time() {
+        for purpose in [Purpose::Time, Purpose::Person] {
+            assert_eq!(LiveGate::new(purpose.clone(), String::new(), Some(5_000)).wake(), Some(5_000));
+            assert_eq!(LiveGate::new(purpose, String::new(), None).wake(), None);
+        }
     }
 }

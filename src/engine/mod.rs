@@ -18,6 +18,7 @@ mod begin;
 mod conclude;
 mod confirm;
 pub mod driver;
+mod estimate;
 pub mod event;
 mod gate;
 mod guards;

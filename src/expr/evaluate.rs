@@ -39,6 +39,10 @@ pub trait FactSource: Send + Sync {
     fn singles_on(&self, _node: &str) -> Vec<Single> {
         Vec::new()
     }
+    /// For each node of these names, how long a drain mostly takes, in milliseconds; `None` where that cannot be told.
+    fn drain_times(&self, nodes: &[&str]) -> Vec<Option<i64>> {
+        vec![None; nodes.len()]
+    }
 }
 
 /// Why an expression has no value.

@@ -210,4 +210,8 @@ impl FactSource for SharedFacts {
     fn now(&self) -> i64 {
         self.read(|facts| facts.now)
     }
+
+    fn drain_times(&self, nodes: &[&str]) -> Vec<Option<i64>> {
+        self.read(|facts| facts.drain_times(nodes))
+    }
 }

@@ -4,6 +4,7 @@ mod changes;
 mod confirming;
 mod fields;
 mod freshness;
+mod leaving;
 mod watching;
 
 use std::sync::Arc;

@@ -12,6 +12,8 @@ use crate::catalog::types::Type;
 use crate::catalog::value::Value;
 use crate::facts::Single;
 
+use super::estimate::Estimate;
+
 /// The schema that [`Graph`] is written in; a reader refuses a higher one.
 pub const SCHEMA: u32 = 1;
 
@@ -82,6 +84,9 @@ pub struct Seen {
     /// By the id of a rollout that drains nodes: the single replicas on its planned elements.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub away: BTreeMap<String, Away>,
+    /// How long the whole mostly takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
 }
 
 /// Workloads of one replica that a rollout's drains take away until a replacement is ready.

@@ -8,6 +8,7 @@
 //! - `expand`, `choice`, `rollout`, `task`: statements to nodes; `ids`, `called`, `headline`: what they are called
 //! - `names`: which slot a name stands for; `values`: what is evaluated now, and what is pinned later
 //! - `away`: what drains take away for a while, for pictures of the plan
+//! - [`estimate`]: how long it mostly takes
 //! - `parameters`: what the caller gave; `sizes`: counts and shares; `unsupported`: what this version leaves out
 //!
 //! | code | what it says |
@@ -29,6 +30,7 @@
 mod away;
 mod called;
 mod choice;
+pub mod estimate;
 mod expand;
 pub mod graph;
 mod headline;
@@ -36,6 +38,7 @@ mod ids;
 mod names;
 mod parameters;
 mod rollout;
+mod schedule;
 mod sizes;
 mod task;
 mod unsupported;
@@ -89,6 +92,7 @@ pub fn plan(
         return Err(planner.diagnostics);
     }
     planner.see_cluster();
+    planner.seen.estimate = Some(planner.estimate(&root));
     let texts = canonical_texts(program, sources);
     Ok(Graph {
         schema: SCHEMA,

@@ -15,6 +15,7 @@ mod scenario_faults;
 mod scenario_held;
 mod scenario_lock;
 mod scenario_ownership;
+mod scenario_people;
 mod scenario_skew;
 mod scenario_testbed;
 mod scenario_upgrade;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         scenario_upgrade::trials(&bed),
         scenario_faults::trials(&bed),
         scenario_ownership::trials(&bed),
+        scenario_people::trials(&bed),
         scenario_drains::trials(&bed),
         scenario_availability::trials(&bed),
         scenario_held::trials(&bed),

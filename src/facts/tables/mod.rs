@@ -5,6 +5,7 @@
 
 mod intake;
 mod knowledge;
+mod leaving;
 mod lookup;
 mod table;
 mod versions;
