@@ -255,10 +255,16 @@ fn judged(world: World, before: &BTreeSet<String>, audit: &[AuditEntry], seen: S
     let done = |entry: &&AuditEntry| entry.stage == "ResponseComplete";
     let is_eviction = |entry: &&AuditEntry| entry.subresource == "eviction" && entry.code == 201;
     let evicted: Vec<&AuditEntry> = audit.iter().filter(done).filter(is_eviction).collect();
-    // What is asked about pods one by one; lists and watches are there for a node without pods too.
+    // What is asked about pods one by one, and about budgets while pods wait for them; lists of pods and watches are there
+    // for a node without pods too, and so is the first list of budgets.
     let per_pod = audit.iter().filter(done).filter(|entry| {
         entry.resource == "pods" && !entry.name.is_empty() && matches!(entry.verb.as_str(), "get" | "create" | "delete")
     });
+    let checks = audit
+        .iter()
+        .filter(done)
+        .filter(|entry| entry.resource == "poddisruptionbudgets" && matches!(entry.verb.as_str(), "get" | "list"));
+    let asked = per_pod.count() + checks.count().saturating_sub(1);
     let mut seconds: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in audit.iter().filter(done) {
         *seconds.entry(entry.at.get(..19).unwrap_or_default()).or_default() += 1;
@@ -267,7 +273,7 @@ fn judged(world: World, before: &BTreeSet<String>, audit: &[AuditEntry], seen: S
         wall: 0.0,
         critical: critical_path(world, &evicted),
         moved_twice: evicted.iter().filter(|entry| !before.contains(&entry.name)).count(),
-        requests: per_pod.count() as f64 / evicted.len().max(1) as f64,
+        requests: asked as f64 / evicted.len().max(1) as f64,
         worst_second: seconds.values().copied().max().unwrap_or(0),
         lowest: seen.lowest,
         below: seen.below,

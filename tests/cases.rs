@@ -7,7 +7,8 @@
 //!
 //! With a `cluster` (see `harness/world.rs`) and `params` (a `name=value` a line) a scene can be planned: `plan` is the
 //! tree, `steps` every step, `graph` the JSON, `digests` and `left-out` what they say; `diagnostics` then go on to the
-//! plan's. `run` carries it out on a paused clock (see `harness/running.rs`), and `resume` and `decide` go on with it.
+//! plan's. `run` carries it out on a paused clock (see `harness/running.rs`), and `resume`, `decide`,
+//! `approve` and `abort` go on with it.
 
 #[path = "harness/checking.rs"]
 mod checking;
@@ -66,6 +67,7 @@ fn case(path: &Path, text: String) -> datatest_stable::Result<()> {
                 Some(text)
             }
             "resume" => run.as_mut().map(|run| run.resume(&fence)),
+            "approve" | "abort" => run.as_mut().map(|run| run.say(&fence)),
             "decide" => run.as_mut().map(|run| run.decide(&fence)),
             _ => outcome(&fence, &scene),
         };

@@ -1,4 +1,5 @@
 //! `apply`: the objects of a YAML file by server-side apply. It never forces: a field that someone else manages is theirs.
+//! An object that names no namespace is applied in that of the context, as kubectl does.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::{RequestError, Requests};
 use crate::engine::event::Failure;
+use crate::facts::Resource;
 
 use super::args::{Read, text};
 use super::context::{Args, Attempt, StepContext};
@@ -29,31 +31,49 @@ struct ApiResource {
 /// Applies every document of the file, in its order.
 pub(super) async fn apply(args: &Args, context: &StepContext) -> Read<Attempt> {
     let file = text(args, "file")?;
-    let objects = objects(file).map_err(|why| unfit(file, &why))?;
+    let mut objects = objects(file).map_err(|why| unfit(file, &why))?;
     let mut kinds = Kinds { requests: &context.requests, groups: BTreeMap::new() };
-    for (at, object) in objects.iter().enumerate() {
-        context.waiting(vec![format!("{} of {}: {}", at + 1, objects.len(), shown(object))]);
-        let path = kinds.path(file, object).await?;
-        apply_one(&path, object, context).await?;
+    let (count, mut unnamed) = (objects.len(), 0);
+    for (at, object) in objects.iter_mut().enumerate() {
+        context.waiting(vec![format!("{} of {count}: {}", at + 1, shown(object))]);
+        let place = kinds.place(file, object).await?;
+        if place.lacks_namespace(object) {
+            object["metadata"]["namespace"] = Value::from(&*context.namespace);
+            unnamed += 1;
+        }
+        apply_one(&place, object, context).await?;
     }
-    let note = match objects.as_slice() {
+    let applied = match objects.as_slice() {
         [one] => format!("applied {}", shown(one)),
         all => format!("applied {} objects", all.len()),
+    };
+    let note = match (unnamed, count) {
+        (0, _) => applied,
+        (_, 1) => format!("{applied}, in the namespace of the context"),
+        (some, _) => format!("{applied}, {some} of them in `{}`, the namespace of the context", context.namespace),
     };
     Ok(Attempt::Done { value: None, note: Some(note) })
 }
 
-async fn apply_one(path: &str, object: &Value, context: &StepContext) -> Read<()> {
-    let why = match context.requests.apply(path, object).await {
-        Ok(_) => return Ok(()),
+/// Applies an object and waits until the facts show it as it was written, where they follow its kind.
+async fn apply_one(place: &Place, object: &Value, context: &StepContext) -> Read<()> {
+    let path = place.path(object);
+    let written = match context.requests.apply(&path, object).await {
         // Applied a second time it changes nothing.
-        Err(RequestError::Lost(_)) => match context.requests.apply(path, object).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        },
-        Err(error) => error,
+        Err(RequestError::Lost(_)) => context.requests.apply(&path, object).await,
+        answer => answer,
     };
-    Err(match why {
+    let written = written.map_err(|error| refused(error, place, object))?;
+    let watched =
+        Resource::ALL.into_iter().find(|resource| resource.path() == format!("{}/{}", place.group, place.plural));
+    if let Some(resource) = watched {
+        context.facts.until_seen_as(resource, &written).await;
+    }
+    Ok(())
+}
+
+fn refused(error: RequestError, place: &Place, object: &Value) -> Attempt {
+    match error {
         RequestError::Conflict(why) => {
             let failure = Failure::new("E563", format!("{} has fields that someone else manages", shown(object)));
             Attempt::Refused(
@@ -65,8 +85,36 @@ async fn apply_one(path: &str, object: &Value, context: &StepContext) -> Read<()
         RequestError::Invalid(why) | RequestError::Other(400, why) => {
             Attempt::Refused(Failure::new("E562", format!("the server does not take {}: {why}", shown(object))))
         }
-        error => by_server(error, "patch", &shown(object)),
-    })
+        error => by_server(error, "patch", &place.plural),
+    }
+}
+
+/// Where the server has objects of a kind.
+struct Place {
+    /// The path of the group and version.
+    group: String,
+    plural: String,
+    is_namespaced: bool,
+}
+
+impl Place {
+    fn lacks_namespace(&self, object: &Value) -> bool {
+        self.is_namespaced && field(object, "/metadata/namespace").is_empty()
+    }
+
+    fn path(&self, object: &Value) -> String {
+        let Self { group, plural, is_namespaced } = self;
+        let (namespace, name) = (field(object, "/metadata/namespace"), field(object, "/metadata/name"));
+        if *is_namespaced {
+            format!("{group}/namespaces/{namespace}/{plural}/{name}")
+        } else {
+            format!("{group}/{plural}/{name}")
+        }
+    }
+}
+
+fn field<'o>(object: &'o Value, pointer: &str) -> &'o str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The kinds that the server knows, each group asked for once.
@@ -76,10 +124,10 @@ struct Kinds<'a> {
 }
 
 impl Kinds<'_> {
-    /// The path of an object.
-    async fn path(&mut self, file: &str, object: &Value) -> Read<String> {
-        let field = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let (version, kind, name) = (field("/apiVersion"), field("/kind"), field("/metadata/name"));
+    /// Where an object is to be.
+    async fn place(&mut self, file: &str, object: &Value) -> Read<Place> {
+        let of = |pointer| field(object, pointer);
+        let (version, kind, name) = (of("/apiVersion"), of("/kind"), of("/metadata/name"));
         if version.is_empty() || kind.is_empty() || name.is_empty() {
             return Err(unfit(file, "a document has no `apiVersion`, `kind` or `metadata.name`"));
         }
@@ -88,11 +136,8 @@ impl Kinds<'_> {
         let Some(resource) = found else {
             return Err(unfit(file, &format!("the server knows no `{kind}` of `{version}`")));
         };
-        match (resource.namespaced, field("/metadata/namespace")) {
-            (true, "") => Err(unfit(file, &format!("{} names no namespace", shown(object)))),
-            (true, namespace) => Ok(format!("{group}/namespaces/{namespace}/{}/{name}", resource.name)),
-            (false, _) => Ok(format!("{group}/{}/{name}", resource.name)),
-        }
+        let (plural, is_namespaced) = (resource.name.clone(), resource.namespaced);
+        Ok(Place { group, plural, is_namespaced })
     }
 
     async fn resources(&mut self, group: &str) -> Read<&[ApiResource]> {
@@ -132,11 +177,9 @@ fn parse(text: &str) -> Result<Vec<Value>, String> {
 }
 
 fn shown(object: &Value) -> String {
-    let field = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let namespace = field("/metadata/namespace");
-    let name = field("/metadata/name");
+    let (namespace, name) = (field(object, "/metadata/namespace"), field(object, "/metadata/name"));
     let name = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
-    format!("{} `{name}`", field("/kind"))
+    format!("{} `{name}`", field(object, "/kind"))
 }
 
 fn unfit(file: &str, why: &str) -> Attempt {

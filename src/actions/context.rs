@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::catalog::value::Value;
 use crate::cluster::{OwnPlace, Requests};
 use crate::engine::event::{Failure, Id, Process, Progress};
+use crate::engine::observe::PodsGone;
 use crate::expr::Closure;
 use crate::facts::SharedFacts;
 use crate::outside::Outside;
@@ -39,8 +40,8 @@ pub enum Note {
     Waiting(Id, Vec<String>),
     /// For the screen alone: a line that a command wrote, already masked.
     Output(Id, String),
-    /// For the screen alone: how much is done, of how much.
-    Counted(Id, usize, usize),
+    /// For the screen alone: how far a drain is.
+    Counted(Id, PodsGone),
 }
 
 /// One attempt of one step.
@@ -73,6 +74,8 @@ pub struct StepContext {
     pub notes: mpsc::UnboundedSender<Note>,
     /// Texts of the secret parameters, by name.
     pub secrets: Arc<BTreeMap<String, String>>,
+    /// The namespace of what names none.
+    pub namespace: Arc<str>,
     /// Added to a command's environment: `KUBECONFIG` of the chosen context.
     pub environment: Arc<Vec<(String, String)>>,
     /// Arguments that are closures, by parameter; the others are values.

@@ -66,6 +66,21 @@ fn cordoned(node: &NodeNow, mark: &Mark, runs: &dyn KnownRuns, now: i64) -> Chan
     }
 }
 
+/// Puts back what a cordon replaced, while the node still bears this run's mark: the mark that was inherited, or no cordon.
+pub(super) async fn undo(args: &Args, was: &Value, context: &StepContext) -> Read<Attempt> {
+    let key = run_key(context.seed);
+    let inherited = was["mark"].as_str().filter(|_| was["unschedulable"] == true);
+    change(&*object(args, "node")?, context, |node| Ok(undone(node, &context.run, &key, inherited))).await
+}
+
+fn undone(node: &NodeNow, run: &str, key: &str, inherited: Option<&str>) -> Change {
+    match (Owner::of(node, run, key), inherited) {
+        (Owner::Us, Some(mark)) => Patch::of(node).set(&MARK_PATH, Value::from(mark)).change(),
+        (Owner::Us, None) => uncordoned(node, run, key),
+        _ => Change::None(Some("the cordon is not this run's: it stays as it is".to_owned())),
+    }
+}
+
 /// What lifts a run's cordon, and leaves every other.
 pub(super) fn uncordoned(node: &NodeNow, run: &str, key: &str) -> Change {
     let owner = Owner::of(node, run, key);

@@ -24,7 +24,8 @@ const AGAIN: (u32, u32) = (1_000, 3_000);
 /// Evicts a pod by its UID and waits until it is gone; one that is gone already is as it is to be.
 pub(super) async fn evict(args: &Args, context: &StepContext) -> Read<Attempt> {
     let object = object(args, "pod")?;
-    let grace = optional_duration(args, "grace")?.map(|ms| (ms + 999) / 1_000);
+    // As in a drain: zero would mean a pod that is removed before it has ended.
+    let grace = optional_duration(args, "grace")?.map(|ms| ((ms + 999) / 1_000).max(1));
     let Some(pod) = read(&object, context).await? else { return Ok(gone_already()) };
     let chance = Chance::of(context);
     let mut changed = context.facts.changed();

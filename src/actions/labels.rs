@@ -6,6 +6,9 @@ use super::args::{Read, object, optional_text, text};
 use super::context::{Args, Attempt, StepContext};
 use super::node::{Change, NodeNow, Patch, change};
 
+/// Why an undo leaves a value.
+pub(super) const CHANGED: &str = "was changed by someone else since: it stays as it is";
+
 /// Which of the two maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -33,6 +36,20 @@ pub(super) async fn pre_image(place: Place, args: &Args, context: &StepContext) 
 pub(super) async fn set(place: Place, args: &Args, context: &StepContext) -> Read<Attempt> {
     let (path, value) = (place.path(text(args, "key")?), optional_text(args, "value")?);
     change(&*object(args, "node")?, context, |node| Ok(valued(node, &path, value))).await
+}
+
+/// Puts back what the key had, if it still has what this step set.
+pub(super) async fn undo(place: Place, args: &Args, was: &Value, context: &StepContext) -> Read<Attempt> {
+    let (path, ours) = (place.path(text(args, "key")?), optional_text(args, "value")?);
+    change(&*object(args, "node")?, context, |node| Ok(undone(node, &path, ours, was["value"].as_str()))).await
+}
+
+fn undone(node: &NodeNow, path: &[&str], ours: Option<&str>, was: Option<&str>) -> Change {
+    if node.at(path).and_then(Value::as_str) == ours {
+        valued(node, path, was)
+    } else {
+        Change::None(Some(CHANGED.to_owned()))
+    }
 }
 
 fn valued(node: &NodeNow, path: &[&str], value: Option<&str>) -> Change {

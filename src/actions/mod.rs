@@ -94,6 +94,29 @@ async fn to_its_end(name: &str, args: &Args, context: &StepContext) -> Attempt {
     }
 }
 
+/// Puts back what an attempt of a step replaced, if the value is still ours; of a step that replaced nothing there is nothing
+/// to do. One attempt, which ends at once when it is asked to stop.
+pub async fn undo(name: &str, args: &Args, pre_image: Option<&serde_json::Value>, context: StepContext) -> Attempt {
+    let context = &context;
+    let Some(was) = pre_image else { return Attempt::Done { value: None, note: None } };
+    let undone = async {
+        match name {
+            "cordon" => cordon::undo(args, was, context).await,
+            "label" => labels::undo(Place::Labels, args, was, context).await,
+            "annotate" => labels::undo(Place::Annotations, args, was, context).await,
+            "taint" => taints::undo(args, was, context).await,
+            "scale" => workload::undo(args, was, context).await,
+            _ => Err(Attempt::Refused(Failure::new("E598", format!("nothing puts back what `{name}` did")))),
+        }
+    };
+    tokio::select! {
+        biased;
+        attempt = undone => attempt.unwrap_or_else(|attempt| attempt),
+        () = context.stopped() => Attempt::Interrupted,
+        () = context.late() => failure::late(name, args, context),
+    }
+}
+
 /// Removes what a step left behind, after its outcome is durable. Nothing depends on it: what is not removed goes by
 /// itself.
 pub async fn tidy(name: &str, args: &Args, context: &StepContext) {

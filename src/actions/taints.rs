@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::args::{Read, choice, object, optional_text, text};
 use super::context::{Args, Attempt, StepContext};
+use super::labels::CHANGED;
 use super::node::{Change, NodeNow, Patch, change};
 
 const TAINTS: [&str; 2] = ["spec", "taints"];
@@ -21,6 +22,24 @@ pub(super) async fn taint(args: &Args, context: &StepContext) -> Read<Attempt> {
     let (key, effect) = (text(args, "key")?, choice(args, "effect", EFFECTS)?);
     let value = optional_text(args, "value")?.unwrap_or_default();
     change(&*object(args, "node")?, context, |node| Ok(tainted(node, key, value, effect))).await
+}
+
+/// Puts back the taint of that key and effect as it was, if it still is what this step set.
+pub(super) async fn undo(args: &Args, was: &Value, context: &StepContext) -> Read<Attempt> {
+    let (key, effect) = (text(args, "key")?, choice(args, "effect", EFFECTS)?);
+    let ours = optional_text(args, "value")?.unwrap_or_default();
+    change(&*object(args, "node")?, context, |node| Ok(undone(node, key, ours, effect, &was["taint"]))).await
+}
+
+fn undone(node: &NodeNow, key: &str, ours: &str, effect: &str, was: &Value) -> Change {
+    let now = taints(node).iter().find(|taint| is_of(taint, key, Some(effect)));
+    match now {
+        Some(now) if now["value"].as_str().unwrap_or_default() == ours => match was {
+            Value::Null => untainted(node, key, Some(effect)),
+            was => tainted(node, key, was["value"].as_str().unwrap_or_default(), effect),
+        },
+        _ => Change::None(Some(CHANGED.to_owned())),
+    }
 }
 
 /// Removes the taints of that key: of one effect, or of every one where none is said.

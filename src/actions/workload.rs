@@ -53,18 +53,25 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// It is done once the facts show the workload as the server has it: no condition after this step sees it as it was before.
+    /// A Scale bears the version of what it scales.
+    async fn done(&self, answer: &Value) -> Attempt {
+        self.context.facts.until_seen_as(self.resource, answer).await;
+        Attempt::Done { value: None, note: None }
+    }
+
     /// Reads and patches until the server takes the patch; `decide` gives none where nothing is to be done.
     async fn change(&self, path: &str, decide: impl Fn(&Value) -> Option<Vec<Value>>) -> Read<Attempt> {
         let mut why = String::new();
         for _ in 0..TRIES {
             let now = self.read(path).await?;
-            let Some(operations) = decide(&now) else { return Ok(Attempt::Done { value: None, note: None }) };
+            let Some(operations) = decide(&now) else { return Ok(self.done(&now).await) };
             // The version that was read, so that nobody's change in between is overwritten unseen.
             let tests = ["/metadata/uid", "/metadata/resourceVersion"].into_iter();
             let tests = tests.map(|path| json!({"op": "test", "path": path, "value": now.pointer(path)}));
             let patch = Value::Array(tests.chain(operations).collect());
             match self.context.requests.json_patch(path, &patch).await {
-                Ok(_) => return Ok(Attempt::Done { value: None, note: None }),
+                Ok(written) => return Ok(self.done(&written).await),
                 Err(RequestError::Conflict(text) | RequestError::Invalid(text) | RequestError::Lost(text)) => {
                     why = text
                 }
@@ -130,6 +137,21 @@ pub(super) async fn scale(args: &Args, context: &StepContext) -> Read<Attempt> {
         .change(&format!("{}/scale", target.path()), |now| {
             let operation = json!({"op": "add", "path": "/spec/replicas", "value": wanted});
             (replicas_of(now) != wanted).then(|| vec![operation])
+        })
+        .await
+}
+
+/// Puts the replicas back, if they are still what this step set.
+pub(super) async fn undo(args: &Args, was: &Value, context: &StepContext) -> Read<Attempt> {
+    let workload = object(args, "workload")?;
+    let (Some(Argument::Int(ours)), Some(was)) = (args.get("replicas"), was["replicas"].as_i64()) else {
+        return Err(Attempt::Refused(Failure::new("E599", "what `scale` replaced is not known".to_owned())));
+    };
+    let target = scalable(&workload, context)?;
+    target
+        .change(&format!("{}/scale", target.path()), |now| {
+            let operation = json!({"op": "add", "path": "/spec/replicas", "value": was});
+            (replicas_of(now) == *ours && was != *ours).then(|| vec![operation])
         })
         .await
 }

@@ -90,6 +90,8 @@ pub struct ActionDecl {
     pub interrupt: Interrupt,
     /// What a role needs.
     pub rules: &'static [Rule],
+    /// What a role may lack: the action is carried out all the same, and knows less.
+    pub optional: &'static [Rule],
     /// How long it mostly takes, in milliseconds, for estimates.
     pub estimate: i64,
     /// Whether it is left to a later version: it is checked, and a run that needs it is refused.
@@ -147,6 +149,7 @@ const BASE: ActionDecl = ActionDecl {
     resume: Resume::Idempotent,
     interrupt: Interrupt::AtOnce,
     rules: PATCH_NODE,
+    optional: &[],
     estimate: 1_000,
     later: false,
 };
@@ -186,6 +189,11 @@ pub const ACTIONS: &[ActionDecl] = &[
         class: Class::Neutral,
         interrupt: Interrupt::NoFurtherEviction,
         rules: &[("", "pods", &["get", "list"]), ("", "pods/eviction", &["create"]), ("", "nodes", &["get"])],
+        // Whether a budget that allows nothing may yet do so, and whether volumes are detached.
+        optional: &[
+            ("autoscaling", "horizontalpodautoscalers", &["list", "watch"]),
+            ("storage.k8s.io", "volumeattachments", &["list", "watch"]),
+        ],
         estimate: 120_000,
         ..BASE
     },
@@ -318,7 +326,7 @@ pub const ACTIONS: &[ActionDecl] = &[
     },
     ActionDecl {
         name: "apply",
-        doc: "applies the objects of a YAML file by server-side apply, as the field manager `sprag`",
+        doc: "applies the objects of a YAML file by server-side apply, as the field manager `sprag`; one without a namespace in that of the context",
         params: &[required("file", string), timeout("10m")],
         class: Class::Commit,
         interrupt: Interrupt::Never,

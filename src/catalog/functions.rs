@@ -39,7 +39,7 @@ pub const FUNCTIONS: &[FunctionDecl] = &[
         name: "window",
         params: &[("when", string, true)],
         result: || Type::Bool,
-        later: true,
+        later: false,
         doc: "whether it is now within `Mon-Fri 22:00-05:00 Asia/Shanghai`",
     },
     FunctionDecl {

@@ -1,5 +1,5 @@
 //! What the language knows, each thing declared once: types and values, facts and their fields, functions and methods,
-//! actions with their signature, doc, rights, resume class, undo and estimate.
+//! actions with their signature, doc, rights, resume class, undo and estimate; windows of time.
 //!
 //! The checker, docs, hovers, completions and `sprag rbac` read these tables; nothing else repeats them.
 
@@ -10,6 +10,7 @@ pub mod quantity;
 pub mod types;
 pub mod value;
 pub mod version;
+pub mod window;
 
 /// The words that begin a statement; all are reserved.
 pub const STATEMENT_WORDS: [&str; 17] = [

@@ -173,6 +173,10 @@ impl<'a> Checker<'a> {
         for ((name, ty, _), arg) in decl.params.iter().zip(matched) {
             args.push(match arg {
                 Some(arg) if *name == "headers" => self.secret_texts(arg, name),
+                Some(arg) if decl.name == "window" => {
+                    self.refuse_no_window(arg);
+                    self.value(arg, &ty(), &format!("`{name}`"))
+                }
                 Some(arg) => self.value(arg, &ty(), &format!("`{name}`")),
                 None => omitted(name, ty(), call.span),
             });

@@ -52,6 +52,8 @@
 //! | E216 | `[…]` on what has no items |
 //! | E217 | a version that cannot be read |
 //! | E218 | an expression that grows too large |
+//! | E219 | a text that is no window of time |
+//! | E220 | an approval that nobody can give |
 //! | E311 | a value that is known only while running, where an earlier moment is needed |
 //! | E312 | an argument that would read the cluster |
 //! | E313 | a parameter or a module's constant that would read the cluster |
@@ -80,6 +82,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod types;
+mod window;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -268,7 +268,7 @@ impl<'a> Checker<'a> {
             StatementKind::Approve { question, within, by, alias } => Out::Approve {
                 question: self.at(question, &Type::String, "`approve`", Place::Live),
                 within: self.optional_duration(within.as_ref(), "`within`"),
-                by: by.as_ref().map(|by| self.at(by, &Type::String, "`by`", Place::Early(GROUP))),
+                by: by.as_ref().map(|by| self.group_of_people(by)),
                 alias: self.alias(alias.as_ref()),
             },
             StatementKind::Guard(guard) => self.guard(guard),
@@ -279,6 +279,18 @@ impl<'a> Checker<'a> {
             | StatementKind::Task(_)
             | StatementKind::OnFailure(_) => return None,
         })
+    }
+
+    /// The group whose people may approve.
+    fn group_of_people(&mut self, by: &'a Expr) -> Typed {
+        if super::expression::plain_text(by).is_some_and(|group| group.trim().is_empty()) {
+            self.tell(
+                Diagnostic::error("E220", "nobody can approve this: no group has an empty name")
+                    .at(by.span, "")
+                    .help("name a group that `kubectl auth whoami` shows, or leave `by` out: then anyone may"),
+            );
+        }
+        self.at(by, &Type::String, "`by`", Place::Early(GROUP))
     }
 
     fn param(&mut self, param: &'a ast::Param, doc: Option<&Doc>) {

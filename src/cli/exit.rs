@@ -52,9 +52,13 @@ Exit codes:
    6  another process drives the run
    7  the journal is damaged, read-only, full or missing
   10  a step failed                   (`sprag resume` goes on)
-  12  a step waits for a person       (`sprag decide`, then `sprag resume`)
+  11  a guard halted it               (`sprag resume` goes on)
+  12  a step waits for a person       (`sprag decide` or `approve`, then `sprag resume`)
   13  cluster or login out of reach   (`sprag resume` goes on, if a run had begun)
-  14  interrupted by a signal         (`sprag resume` goes on)";
+  14  interrupted, or parked          (`sprag resume` goes on)
+  20  rolled back
+  21  rolled back as far as possible: something is stuck
+  22  given up                        (`sprag abort`)";
 
 impl Exit {
     /// The exit of that number, of those that a run can end with; a fault of ours for any other.

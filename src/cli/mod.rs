@@ -21,7 +21,7 @@
 //! | E505 | a statement that this version does not carry out |
 //! | E506 | a playbook that was edited since its run began |
 //! | E507 | another cluster than the run's |
-//! | E508 | nothing to decide, or nothing to go on with |
+//! | E508 | nothing to decide, to approve or to give up, or nothing to go on with |
 //! | E509 | a run that would drain the node that its journal ends with |
 //! | E599 | a fault of sprag itself |
 //! | E6xx | journals: see [`crate::journal::JournalError`] |
@@ -32,6 +32,7 @@
 mod check;
 mod exit;
 mod failed;
+mod inbox;
 mod load;
 mod lock;
 mod login;
@@ -39,6 +40,7 @@ mod nodes;
 mod output;
 mod own;
 mod params;
+mod people;
 mod plan;
 mod rehearse;
 mod release;
@@ -95,6 +97,10 @@ enum Command {
     Release(release::ReleaseArgs),
     /// Decide about a step that asks, or that failed
     Decide(runs::DecideArgs),
+    /// Say yes to what a run asks
+    Approve(people::ApproveArgs),
+    /// Give a run up
+    Abort(people::AbortArgs),
     /// Write down what a cluster holds, to plan without it
     Snapshot(snapshot::SnapshotArgs),
 }
@@ -112,6 +118,8 @@ impl Command {
             Self::Nodes(args) => nodes::nodes(args, output),
             Self::Release(args) => release::release(args, output),
             Self::Decide(args) => runs::decide(args, output),
+            Self::Approve(args) => people::approve(args, output),
+            Self::Abort(args) => people::abort(args, output),
             Self::Snapshot(args) => snapshot::snapshot(args, output),
         }
     }

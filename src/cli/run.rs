@@ -26,7 +26,7 @@ use super::login::LoginArgs;
 use super::output::{Format, Output};
 use super::params::ParameterArgs;
 use super::standing::RunsHere;
-use super::{Exit, Failed, block_on, own, rehearse, rights, runs};
+use super::{Exit, Failed, block_on, inbox, own, rehearse, rights, runs};
 
 /// Carries a playbook out.
 #[derive(Debug, Args)]
@@ -76,6 +76,9 @@ pub(super) struct DriveArgs {
     give_up_after: i64,
     #[command(flatten)]
     pub(super) lock: LockArgs,
+    /// Leave the run alone, and exit, once nothing in it needs watching for so long; `resume` goes on
+    #[arg(long, value_name = "DURATION", value_parser = super::params::parse_duration)]
+    park: Option<i64>,
     /// Halt when a rollout finds other elements than were planned
     #[arg(long)]
     exact: bool,
@@ -86,7 +89,12 @@ pub(super) struct DriveArgs {
 
 impl DriveArgs {
     fn settings(&self) -> Settings {
-        Settings { blind_after: self.blind_after, give_up_after: self.give_up_after, exact: self.exact }
+        Settings {
+            blind_after: self.blind_after,
+            give_up_after: self.give_up_after,
+            exact: self.exact,
+            park: self.park,
+        }
     }
 }
 
@@ -180,6 +188,7 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
         };
         let Opened { journal, header, records, last_seen_ms, .. } = opened;
         runs::check_cluster(&header, &connection)?;
+        let last_seen = last_seen(&dir, &graph, &records, last_seen_ms)?;
         let facts = load::watch(&graph, &connection, &outside).await?;
         let own = own::find(&connection, args.drive.runs.open().path()).await?;
         let settings = args.drive.settings();
@@ -190,7 +199,7 @@ pub(super) fn resume(args: &ResumeArgs, output: &Output) -> Result<Exit, Failed>
             own,
             records,
             holder,
-            last_seen: last_seen_ms,
+            last_seen,
             secrets,
             settings,
             notify_to: args.drive.notify_to.clone(),
@@ -240,6 +249,12 @@ fn tell_found(
         output.remark(&runs::repaired(torn));
     }
     Ok(())
+}
+
+/// When a driver was last there: what people said of a run that nobody drove tells nothing of that.
+fn last_seen(dir: &RunDir, graph: &Arc<Graph>, records: &[Record<Event>], known: i64) -> Result<i64, Failed> {
+    let state = fold(graph.clone(), records)?;
+    Ok(if state.last_driven < state.last { dir.alive_ms().unwrap_or(0).max(state.last_driven) } else { known })
 }
 
 /// Makes the run's journal: graph and sources first.
@@ -306,6 +321,7 @@ impl Start {
             facts: facts.facts.clone(),
             outside,
             secrets: self.secrets,
+            namespace: connection.namespace.as_str().into(),
             environment,
             seed: now.unsigned_abs() ^ u64::from(std::process::id()),
             last_seen: self.last_seen,
@@ -313,6 +329,7 @@ impl Start {
             own: self.own,
             runs: Arc::new(RunsHere(self.runs)),
             settings: self.settings,
+            letters: inbox::letters(self.dir.inbox()),
         };
         let ending = drive(run, signals()?, observer.as_mut()).await;
         drop(observer);
@@ -342,12 +359,14 @@ fn finish(
     }
     Ok(match ending {
         Ending::Ended(RunOutcome::Done) => Exit::Done,
+        Ending::Ended(RunOutcome::RolledBack) if state.stuck().next().is_some() => Exit::Stuck,
         Ending::Ended(RunOutcome::RolledBack) => Exit::RolledBack,
         Ending::Ended(RunOutcome::Aborted) => Exit::Aborted,
         Ending::Halted(HaltReason::StepFailed) => Exit::StepFailed,
+        Ending::Halted(HaltReason::Guard { .. }) => Exit::Guarded,
         Ending::Halted(HaltReason::Asks) => Exit::Asks,
         Ending::Halted(HaltReason::OutOfReach { .. }) => Exit::OutOfReach,
-        Ending::Halted(HaltReason::Interrupted { .. }) => Exit::Interrupted,
+        Ending::Halted(HaltReason::Interrupted { .. } | HaltReason::Parked { .. }) => Exit::Interrupted,
     })
 }
 

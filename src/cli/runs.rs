@@ -13,7 +13,7 @@ use crate::engine::driver::fold;
 use crate::engine::event::{Decision, Event};
 use crate::engine::state::{Phase, RunState, StepStatus};
 use crate::journal::{Header, Holder, Journal, LockState, RunDir, RunsDir, TornTail, salvage};
-use crate::outside::Outside;
+use crate::outside::{Outside, user_name};
 use crate::plan::graph::{Graph, SCHEMA};
 use crate::report::{render_runs, render_status, status_json};
 use crate::stdlib::STANDARD;
@@ -143,8 +143,7 @@ pub(super) fn decide(args: &DecideArgs, output: &Output) -> Result<Exit, Failed>
         Choice::Done => Decision::Done,
         Choice::Fail => Decision::Fail,
     };
-    let by = std::env::var("USER").unwrap_or_else(|_| "a person".to_owned());
-    let event = Event::Decided { step: args.step.clone(), decision, by };
+    let event = Event::Decided { step: args.step.clone(), decision, by: user_name() };
     let at = now.max(state.last);
     state.apply(at, &event)?;
     opened.journal.append(vec![event], at)?;

@@ -36,9 +36,13 @@ fn the_table_of_exit_codes_is_true() {
         Exit::Locked,
         Exit::Journal,
         Exit::StepFailed,
+        Exit::Guarded,
         Exit::Asks,
         Exit::OutOfReach,
         Exit::Interrupted,
+        Exit::RolledBack,
+        Exit::Stuck,
+        Exit::Aborted,
     ];
     let expected: Vec<String> = shown.iter().map(|exit| exit.code().to_string()).collect();
     assert_eq!(codes[1..], expected);

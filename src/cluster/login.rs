@@ -47,6 +47,8 @@ pub struct Connection {
     pub uid: String,
     /// The context's name, or `in-cluster`.
     pub context: String,
+    /// The namespace of what names none: the context's, in a pod its own, else `default`.
+    pub namespace: String,
     /// The API server's version, such as `v1.37.2`.
     pub version: String,
     /// Added to a command's environment: `KUBECONFIG` of the chosen context.
@@ -114,7 +116,7 @@ struct Namespace {
 pub async fn connect(options: &LoginOptions, outside: &Outside) -> Result<Connection, LoginError> {
     let chosen = choose(options, std::env::var_os("KUBECONFIG"), std::env::home_dir())?;
     let (config, context) = configuration(chosen.as_ref(), options).await?;
-    let server = config.cluster_url.to_string();
+    let (server, namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
     let client = client(config, &context)?;
     let credentials = Credentials::new(client, Some(login_again(options, &context, &server)));
     let requests = Requests::over(credentials, outside.clock.clone(), outside.clock.now().unsigned_abs());
@@ -123,7 +125,7 @@ pub async fn connect(options: &LoginOptions, outside: &Outside) -> Result<Connec
         Some(chosen) => for_commands(chosen, options, &context)?,
         None => (Vec::new(), None),
     };
-    Ok(Connection { requests, uid, context, version, environment, chosen: file })
+    Ok(Connection { requests, uid, context, namespace, version, environment, chosen: file })
 }
 
 async fn configuration(chosen: Option<&Chosen>, options: &LoginOptions) -> Result<(kube::Config, String), LoginError> {
@@ -366,6 +368,19 @@ mod tests {
             assert_eq!(context(text, wanted), expected, "{wanted:?}");
         }
         assert!(context("clusters: {]", None).starts_with("the kubeconfig `FILE` is broken:"));
+    }
+
+    #[tokio::test]
+    async fn what_names_no_namespace_is_in_that_of_the_context() {
+        let named_in = TWO
+            .replace("name: staging, context: {cluster: c}", "name: staging, context: {cluster: c, namespace: shop}");
+        let file = file(&named_in);
+        for (wanted, expected) in [("prod", "default"), ("staging", "shop")] {
+            let options = named(&file, Some(wanted));
+            let chosen = choose(&options, None, None).unwrap();
+            let (config, _) = configuration(chosen.as_ref(), &options).await.unwrap();
+            assert_eq!(config.default_namespace, expected);
+        }
     }
 
     #[test]

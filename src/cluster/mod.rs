@@ -1,6 +1,7 @@
 //! The way to a cluster: login, requests with one retry layer, the lock, the snapshot.
 
 mod credentials;
+mod identity;
 pub mod lock;
 mod login;
 mod pod;
@@ -10,6 +11,7 @@ pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use identity::{Identity, identity};
 pub use login::{Connection, LoginError, LoginOptions, connect};
 pub use pod::{OwnPlace, PodNames, own_place};
 pub(crate) use requests::WATCH_SECONDS;

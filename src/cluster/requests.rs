@@ -475,11 +475,13 @@ fn judge(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
     let in_header = headers.get(header::RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
     let after =
         in_header.or(details.retry_after_seconds).map(|after| Duration::from_secs(after).min(LONGEST_RETRY_AFTER));
-    let is_refused_by_webhook = message.contains("admission webhook") && message.contains("denied the request");
     let is_from_store = message.starts_with("etcdserver: ");
     match code.as_u16() {
-        // A webhook says no with the code of its choice: 429 too is its word, and not the server's that it is busy.
-        429 if is_refused_by_webhook => Answer::No(RequestError::Other(429, message)),
+        // A webhook says no with the code of its choice, whatever that means of the server's: 429 is not that the server is
+        // busy, 404 not that the object is gone.
+        number if is_denied(&message) && !matches!(number, 403 | 422) => {
+            Answer::No(RequestError::Other(number, message))
+        }
         429 => {
             let causes = details.causes.unwrap_or_default();
             match causes.into_iter().find(|cause| cause.reason == "DisruptionBudget") {
@@ -501,6 +503,12 @@ fn judge(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
         }),
         number => Answer::No(refusal(number, message)),
     }
+}
+
+/// Whether it is the word of admission (apiserver's plugin/webhook/errors, plugin/policy/validating/dispatcher.go).
+fn is_denied(message: &str) -> bool {
+    let by_webhook = message.contains("admission webhook") && message.contains("denied the request");
+    by_webhook || (message.contains("ValidatingAdmissionPolicy") && message.contains("denied request"))
 }
 
 fn refusal(code: u16, message: String) -> RequestError {

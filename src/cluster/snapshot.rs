@@ -72,8 +72,10 @@ const SOURCES: &[Source] = &[
     needed("statefulsets.apps", "/apis/apps/v1/statefulsets"),
     needed("daemonsets.apps", "/apis/apps/v1/daemonsets"),
     needed("poddisruptionbudgets.policy", "/apis/policy/v1/poddisruptionbudgets"),
+    optional("horizontalpodautoscalers.autoscaling", "/apis/autoscaling/v2/horizontalpodautoscalers"),
     optional("jobs.batch", "/apis/batch/v1/jobs"),
     optional("leases.coordination.k8s.io", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"),
+    optional("volumeattachments.storage.k8s.io", "/apis/storage.k8s.io/v1/volumeattachments"),
     optional("namespaces", "/api/v1/namespaces"),
     optional("priorityclasses.scheduling.k8s.io", "/apis/scheduling.k8s.io/v1/priorityclasses"),
     optional("persistentvolumeclaims", "/api/v1/persistentvolumeclaims"),
@@ -210,6 +212,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::facts::Resource;
+
+    #[test]
+    fn what_facts_are_made_of_is_kept_but_for_events() {
+        for resource in Resource::ALL {
+            let kept = SOURCES.iter().find(|source| source.name == resource.name()).map(|source| source.path);
+            let expected = (resource != Resource::Events).then_some(resource.path());
+            assert_eq!(kept, expected, "{}", resource.name());
+        }
+    }
 
     #[test]
     fn what_may_hold_a_secret_is_left_out() {

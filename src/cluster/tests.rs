@@ -1,6 +1,7 @@
 //! Requests on a paused clock, against a server that answers as a script tells it to.
 
 mod greeting;
+mod knowing;
 mod retrying;
 mod sending;
 

@@ -25,17 +25,26 @@ impl Driver<'_> {
         if self.state.out_of_reach.is_some() {
             return Ok(());
         }
+        self.undo_for_abort().await?;
         self.take_replacements().await?;
         for id in self.due_retries() {
             self.begin_step(&id).await?;
         }
         loop {
             let before = self.state.events;
-            for ready in self.state.next().ready {
+            let next = self.state.next();
+            self.keep_guards(next.guards).await?;
+            if self.state.events != before {
+                // A guard that came into force paused or stopped what was about to begin.
+                continue;
+            }
+            for ready in next.ready {
                 match ready {
                     Ready::Step(id) => self.begin_step(&id).await?,
                     Ready::Block(id) => self.begin_block(&id).await?,
                     Ready::Rollout(id) => self.begin_rollout(&id).await?,
+                    Ready::Stop(block) => self.stop_failed(block).await?,
+                    Ready::Undone(block) => self.note_undone(block).await?,
                     Ready::Elements { rollout, candidates, room } => {
                         self.begin_elements(&rollout, candidates, room).await?;
                     }

@@ -16,6 +16,9 @@ use super::locate::{Located, locate};
 /// The pause of a `retry` that says none, in milliseconds.
 const RETRY_EVERY: i64 = 10_000;
 
+/// How many more times an undo that failed is tried before it is shown as stuck.
+const UNDO_TRIES: u32 = 5;
+
 /// What comes after an attempt that failed.
 enum AfterFailure {
     /// No further attempt.
@@ -46,10 +49,19 @@ impl Driver<'_> {
         let Some(located) = locate(&graph, id) else { return Ok(()) };
         let NodeKind::Action(action) = &located.node.kind else { return Ok(()) };
         let outcome = match attempt {
-            Attempt::Done { value, note } => Outcome::Done { value: value.filter(|_| action.record.is_some()), note },
+            Attempt::Done { value, note } => {
+                let is_recorded = action.record.is_some() && !located.is_undo;
+                Outcome::Done { value: value.filter(|_| is_recorded), note }
+            }
             // After a second signal a step that was cut off stays open in the journal: nobody knows what came of it.
             Attempt::Interrupted if *self.stop.borrow() == Stop::Out => return Ok(()),
             Attempt::Interrupted => Outcome::Interrupted,
+            Attempt::Failed(failure) if located.is_undo => match self.after_failed_undo(id, failure) {
+                AfterFailure::Over(outcome) => outcome,
+                AfterFailure::Again(progress) => {
+                    return self.emit(vec![Event::StepProgress { step: id.clone(), progress }]).await;
+                }
+            },
             Attempt::Failed(failure) => match self.after_failure(id, &located, action, failure) {
                 AfterFailure::Over(outcome) => outcome,
                 AfterFailure::Again(progress) => {
@@ -61,7 +73,7 @@ impl Driver<'_> {
         };
         let is_done = matches!(outcome, Outcome::Done { .. });
         self.emit(vec![Event::StepEnded { step: id.clone(), outcome }]).await?;
-        if is_done {
+        if is_done && !located.is_undo {
             self.tidy(id, action);
         }
         Ok(())
@@ -93,6 +105,18 @@ impl Driver<'_> {
         }
         let next = self.now() + every;
         AfterFailure::Again(Progress::AttemptFailed { failure, next })
+    }
+
+    /// An undo is tried again, for as long as a cluster mostly needs to come to itself.
+    fn after_failed_undo(&mut self, id: &Id, failure: Failure) -> AfterFailure {
+        if let Some(outcome) = self.halts_the_run(&failure) {
+            return AfterFailure::Over(outcome);
+        }
+        let tries = self.state.steps.get(id).map_or(1, |step| step.tries);
+        if tries > UNDO_TRIES || *self.stop.borrow() != Stop::No {
+            return AfterFailure::Over(failed(failure));
+        }
+        AfterFailure::Again(Progress::AttemptFailed { failure, next: self.now() + RETRY_EVERY })
     }
 
     /// A cluster out of reach, a login that ended or a right that is gone is no failure of the step: the run is halted,

@@ -43,6 +43,12 @@ impl Driver<'_> {
                 }
                 self.look_at_gates().await
             }
+            Confirming::Guard(id) => {
+                if let Some(guard) = self.guards.get_mut(&id) {
+                    guard.was_read_again(result.is_ok());
+                }
+                self.look_at_gates().await
+            }
             Confirming::Element(rollout, element) => {
                 if result.is_ok() {
                     self.confirmed.insert((rollout, element), true);

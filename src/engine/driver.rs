@@ -18,13 +18,16 @@ use crate::facts::SharedFacts;
 use crate::facts::reads::Reads;
 use crate::journal::{JournalError, Record, Store};
 use crate::outside::Outside;
-use crate::plan::graph::{Code, Graph};
+use crate::plan::graph::{Code, Graph, NodeKind};
 
+use super::absence::ABSENT_AFTER;
 use super::event::{Event, Failure, HaltReason, Id, Outcome, Progress, RunOutcome};
 use super::gate::LiveGate;
+use super::guards::LiveGuard;
 use super::locate::{Located, locate};
 use super::next::Status;
 use super::observe::Observer;
+use super::people::Letter;
 use super::state::{IllegalEvent, Phase, RunState, StepStatus};
 
 /// A condition is evaluated at most this often, in milliseconds.
@@ -47,11 +50,13 @@ pub struct Settings {
     pub give_up_after: i64,
     /// Whether a difference between the plan and what is there halts the run.
     pub exact: bool,
+    /// The run is left alone once nothing in it needs watching for so long.
+    pub park: Option<i64>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { blind_after: 300_000, give_up_after: 1_800_000, exact: false }
+        Self { blind_after: 300_000, give_up_after: 1_800_000, exact: false, park: None }
     }
 }
 
@@ -75,6 +80,8 @@ pub struct Run {
     pub outside: Outside,
     /// Texts of the secret parameters.
     pub secrets: BTreeMap<String, String>,
+    /// The namespace of what names none.
+    pub namespace: Arc<str>,
     /// Added to the environment of commands.
     pub environment: Vec<(String, String)>,
     /// For every choice that is left to chance, of a run that begins.
@@ -89,6 +96,8 @@ pub struct Run {
     pub runs: Arc<dyn KnownRuns>,
     /// How it is carried out.
     pub settings: Settings,
+    /// What people say meanwhile.
+    pub letters: mpsc::UnboundedReceiver<Letter>,
 }
 
 /// How a driver came to its end.
@@ -157,11 +166,21 @@ pub(super) enum Finished {
     Confirmed { what: Confirming, result: Result<(), RequestError> },
 }
 
+/// How an action under way is told of its time and of a stop.
+pub(super) struct Performing {
+    /// When its time is over, Unix milliseconds.
+    pub(super) deadline: watch::Sender<i64>,
+    /// How far it is asked to stop.
+    pub(super) stop: watch::Sender<Stop>,
+}
+
 /// What waits for a confirming read (ARCHITECTURE.md, "Freshness").
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Confirming {
     /// A gate that is about to be decided.
     Gate(Id),
+    /// A guard that is about to fire.
+    Guard(Id),
     /// An element of a rollout, by index, whose turn has come.
     Element(Id, usize),
 }
@@ -172,10 +191,12 @@ pub(super) struct Driver<'o> {
     pub(super) observer: &'o mut dyn Observer,
     /// Steps whose pre-image is being captured.
     pub(super) preparing: BTreeSet<Id>,
-    /// Actions under way: the sender of each one's deadline.
-    pub(super) performing: BTreeMap<Id, watch::Sender<i64>>,
+    /// Actions under way.
+    pub(super) performing: BTreeMap<Id, Performing>,
     /// Gates, waits and records under way.
     pub(super) gates: BTreeMap<Id, LiveGate>,
+    /// Guards in force.
+    pub(super) guards: BTreeMap<Id, LiveGuard>,
     /// `done when` of actions under way.
     pub(super) effects: BTreeMap<Id, LiveGate>,
     /// Since when an answer that is needed is unknown, and when it was last asked for.
@@ -199,6 +220,9 @@ pub(super) struct Driver<'o> {
     /// Since when the server refuses to let us read what the run needs.
     pub(super) refused: Option<i64>,
     beat: i64,
+    /// When the loop last knew itself awake, and until when nobody was there.
+    pub(super) awake: i64,
+    pub(super) absent_until: i64,
     /// Why the run has to be let go, once nothing is under way any more.
     pub(super) halting: Option<HaltReason>,
 }
@@ -217,6 +241,7 @@ impl<'o> Driver<'o> {
         let environment = Arc::new(std::mem::take(&mut run.environment));
         let stagger = Arc::new(Stagger::resumed(evicted(&run.records), &run.facts));
         let source: Arc<dyn FactSource> = Arc::new(run.facts.clone());
+        let now = run.outside.clock.now();
         Ok(Self {
             run,
             state,
@@ -224,6 +249,7 @@ impl<'o> Driver<'o> {
             preparing: BTreeSet::new(),
             performing: BTreeMap::new(),
             gates: BTreeMap::new(),
+            guards: BTreeMap::new(),
             effects: BTreeMap::new(),
             blind: BTreeMap::new(),
             confirmed: BTreeMap::new(),
@@ -241,6 +267,8 @@ impl<'o> Driver<'o> {
             held: BTreeSet::new(),
             refused: None,
             beat: 0,
+            awake: now,
+            absent_until: 0,
             halting: None,
         })
     }
@@ -259,7 +287,7 @@ impl<'o> Driver<'o> {
             events.push(Event::RunStarted { digest: self.run.graph.digest.clone(), seed: self.run.seed, whole });
         } else {
             // While the cluster was out of reach nobody was there for it either.
-            let seen = self.run.last_seen.max(self.state.last);
+            let seen = self.run.last_seen.max(self.state.last_driven);
             absent = (now - self.state.out_of_reach.map_or(seen, |since| since.min(seen))).max(0);
         }
         events.push(Event::DriverStarted {
@@ -271,6 +299,9 @@ impl<'o> Driver<'o> {
         });
         self.emit(events).await?;
         self.show_run_to_facts(true);
+        if self.state.abort.is_some() {
+            self.stop_for_abort().await?;
+        }
         let open: Vec<Id> = self
             .state
             .steps
@@ -297,12 +328,16 @@ impl<'o> Driver<'o> {
                     .await;
                 return Ok(ending);
             }
+            if self.goes_on_aborting() {
+                continue;
+            }
             let now = self.now();
             let wake = self.next_wake(now);
             tokio::select! {
                 biased;
                 lost = &mut lost => return Err(DriveError::LockLost(lost)),
                 Some(signal) = signals.recv() => self.on_signal(signal).await?,
+                Some(letter) = self.run.letters.recv() => self.on_letter(letter).await?,
                 Some(note) = self.received.recv() => self.on_notes(note).await?,
                 Some(finished) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     // A task that panicked is a fault of ours: it goes on as a panic of the whole.
@@ -345,6 +380,11 @@ impl<'o> Driver<'o> {
         for record in &records {
             self.observer.event(record, &self.state);
         }
+        // Many events in one turn of the loop are no absence.
+        let now = self.now();
+        if now - self.awake < ABSENT_AFTER {
+            self.awake = now;
+        }
         self.show_run_to_facts(false);
         Ok(())
     }
@@ -361,11 +401,13 @@ impl<'o> Driver<'o> {
 
     /// Asks everything under way to stop at least that far.
     pub(super) fn ask_to_stop(&self, far: Stop) {
-        self.stop.send_if_modified(|stop| {
-            let is_more = *stop < far;
-            *stop = far.max(*stop);
-            is_more
-        });
+        for stop in self.performing.values().map(|one| &one.stop).chain([&self.stop]) {
+            stop.send_if_modified(|stop| {
+                let is_more = *stop < far;
+                *stop = far.max(*stop);
+                is_more
+            });
+        }
     }
 
     async fn on_signal(&mut self, signal: String) -> Result<(), DriveError> {
@@ -385,18 +427,27 @@ impl<'o> Driver<'o> {
 
     /// Ends everything that only waits; its steps can be begun again.
     pub(super) async fn end_gates(&mut self) -> Result<(), DriveError> {
-        let mut ended: Vec<Id> = std::mem::take(&mut self.gates).into_keys().collect();
+        self.end_gates_of(|driver, id| !driver.keeps_its_time(id)).await?;
+        self.gates.clear();
+        Ok(())
+    }
+
+    /// Ends what only waits of some steps.
+    pub(super) async fn end_gates_of(&mut self, is_to_end: impl Fn(&Self, &Id) -> bool) -> Result<(), DriveError> {
         let retrying = self.state.steps.iter().filter(|(_, step)| matches!(step.status, StepStatus::Retrying(_)));
-        ended.extend(retrying.map(|(id, _)| id.clone()));
-        let ended = ended.into_iter().filter(|id| !self.keeps_its_time(id));
-        let events = ended.map(|step| Event::StepEnded { step, outcome: Outcome::Interrupted }).collect();
+        let waiting = self.gates.keys().chain(retrying.map(|(id, _)| id));
+        let ended: Vec<Id> = waiting.filter(|id| is_to_end(self, id)).cloned().collect();
+        self.gates.retain(|id, _| !ended.contains(id));
+        let events = ended.into_iter().map(|step| Event::StepEnded { step, outcome: Outcome::Interrupted }).collect();
         self.emit(events).await
     }
 
-    /// A `wait D` that is stopped stays begun: its time runs whether or not sprag does.
+    /// A `wait D` or a question that is stopped stays begun: its time runs whether or not sprag does. Not in a run that was
+    /// given up.
     fn keeps_its_time(&self, id: &str) -> bool {
-        let is_wait = |located: Located<'_>| matches!(located.node.kind, crate::plan::graph::NodeKind::Wait { .. });
-        locate(&self.state.graph, id).is_some_and(is_wait)
+        let keeps =
+            |located: Located<'_>| matches!(located.node.kind, NodeKind::Wait { .. } | NodeKind::Approve { .. });
+        self.state.abort.is_none() && locate(&self.state.graph, id).is_some_and(keeps)
     }
 
     async fn on_notes(&mut self, first: Note) -> Result<(), DriveError> {
@@ -415,7 +466,7 @@ impl<'o> Driver<'o> {
                 }
                 Note::Waiting(step, lines) => self.observer.waiting(&step, &lines),
                 Note::Output(step, line) => self.observer.output(&step, &line),
-                Note::Counted(step, done, of) => self.observer.counted(&step, done, of),
+                Note::Counted(step, pods) => self.observer.counted(&step, pods),
             }
         }
         // A step that ended in the meantime has no progress any more.
@@ -428,6 +479,7 @@ impl<'o> Driver<'o> {
     }
 
     async fn on_timer(&mut self) -> Result<(), DriveError> {
+        self.note_absence().await?;
         let now = self.now();
         if now - self.beat >= HEARTBEAT {
             self.beat = now;
@@ -445,6 +497,7 @@ impl<'o> Driver<'o> {
             return now + 1000;
         }
         let gates = self.gates.values().chain(self.effects.values()).filter_map(|gate| gate.wake());
+        let gates = gates.chain(self.guards.values().filter_map(LiveGuard::wake));
         let retries = self.state.steps.values().filter_map(|step| match step.status {
             StepStatus::Retrying(next) => Some(next),
             _ => None,
@@ -455,6 +508,10 @@ impl<'o> Driver<'o> {
 
     /// Whether the run is over, or nothing more can be done about it now.
     async fn ending(&mut self) -> Result<Option<Ending>, DriveError> {
+        if let Some(reason) = self.parked() {
+            self.emit(vec![Event::RunHalted { reason: reason.clone() }]).await?;
+            return Ok(Some(Ending::Halted(reason)));
+        }
         let busy = !self.tasks.is_empty() || !self.gates.is_empty();
         if busy && !self.leaves_now() {
             return Ok(None);
@@ -463,14 +520,26 @@ impl<'o> Driver<'o> {
             self.emit(vec![Event::RunHalted { reason: reason.clone() }]).await?;
             return Ok(Some(Ending::Halted(reason)));
         }
-        let reason = match self.state.next().status {
-            Status::Active => return Ok(None),
+        if self.state.abort.is_some() && *self.stop.borrow() != Stop::No {
+            return Ok(None);
+        }
+        let status = self.state.next().status;
+        if self.state.abort.as_ref().is_some_and(|abort| !abort.rollback) && status != Status::Active {
+            self.emit(vec![Event::RunEnded { outcome: RunOutcome::Aborted }]).await?;
+            return Ok(Some(Ending::Ended(RunOutcome::Aborted)));
+        }
+        let reason = match status {
+            Status::Active | Status::Paused => return Ok(None),
             Status::Done => {
                 self.emit(vec![Event::RunEnded { outcome: RunOutcome::Done }]).await?;
                 return Ok(Some(Ending::Ended(RunOutcome::Done)));
             }
             Status::Asks => HaltReason::Asks,
-            Status::Failed | Status::Idle => HaltReason::StepFailed,
+            Status::Failed if self.state.is_undone("") => {
+                self.emit(vec![Event::RunEnded { outcome: RunOutcome::RolledBack }]).await?;
+                return Ok(Some(Ending::Ended(RunOutcome::RolledBack)));
+            }
+            Status::Failed | Status::Idle => self.state.fired().unwrap_or(HaltReason::StepFailed),
         };
         self.emit(vec![Event::RunHalted { reason: reason.clone() }]).await?;
         Ok(Some(Ending::Halted(reason)))

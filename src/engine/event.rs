@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::value::{ObjectRef, Value};
 
+use super::people::Person;
+
 /// A step's, block's or rollout's path: `workers/ip-10-0-3-7/drain`.
 pub type Id = String;
 
@@ -86,6 +88,39 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// A block stops and has failed: a guard fired, or it said `on failure rollback`.
+    BlockStopped {
+        /// The block's prefix: an element, a group, a parallel; empty for the whole.
+        block: Id,
+        /// Why; of a guard, with what it saw.
+        failure: Failure,
+        /// Whether it is undone then.
+        undo: bool,
+        /// The guard that fired.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guard: Option<Id>,
+    },
+    /// A block was undone as far as that was possible: it is over for good.
+    BlockUndone {
+        /// The block's prefix.
+        block: Id,
+        /// Undo steps that did not succeed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stuck: Vec<Id>,
+    },
+    /// A guard of kind `pause` holds: its block settles.
+    Paused {
+        /// The guard.
+        guard: Id,
+        /// What it saw.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        saw: Vec<String>,
+    },
+    /// A guard of kind `pause` holds no longer.
+    Unpaused {
+        /// The guard.
+        guard: Id,
+    },
     /// A rollout looked at its list.
     RolloutStarted {
         /// Which rollout.
@@ -139,6 +174,26 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// A person said yes to what a step asks: it is done.
+    Approved {
+        /// Which step.
+        step: Id,
+        /// Who.
+        by: Person,
+    },
+    /// A person gave the run up: it stops, what has a `finally` runs it, and the run has ended.
+    AbortRequested {
+        /// Who.
+        by: Person,
+        /// Whether what the run did is undone first.
+        rollback: bool,
+    },
+    /// Nobody was there though the driver did not end: the machine slept, or the process was stopped. Attended deadlines
+    /// move by it.
+    Absent {
+        /// For how many milliseconds.
+        absent: i64,
+    },
     /// No request has succeeded for ten seconds: nothing begins, attended clocks stand still.
     OutOfReach {
         /// Since when, Unix milliseconds.
@@ -175,22 +230,33 @@ impl Event {
             Self::StepStarted { step, .. }
             | Self::StepProgress { step, .. }
             | Self::StepEnded { step, .. }
-            | Self::Decided { step, .. } => Some(step),
-            Self::BlockSkipped { block } | Self::BlockEntered { block, .. } | Self::BlockFailed { block, .. } => {
-                Some(block)
-            }
+            | Self::Decided { step, .. }
+            | Self::Approved { step, .. } => Some(step),
+            Self::BlockSkipped { block }
+            | Self::BlockEntered { block, .. }
+            | Self::BlockFailed { block, .. }
+            | Self::BlockStopped { block, .. }
+            | Self::BlockUndone { block, .. } => Some(block),
+            Self::Paused { guard, .. } | Self::Unpaused { guard } => Some(guard),
             Self::RolloutStarted { rollout, .. }
             | Self::ElementStarted { rollout, .. }
             | Self::ElementSkipped { rollout, .. }
             | Self::ElementReplaced { rollout, .. } => Some(rollout),
             Self::RunStarted { .. }
             | Self::DriverStarted { .. }
+            | Self::AbortRequested { .. }
+            | Self::Absent { .. }
             | Self::OutOfReach { .. }
             | Self::InReach { .. }
             | Self::StopRequested { .. }
             | Self::RunHalted { .. }
             | Self::RunEnded { .. } => None,
         }
+    }
+
+    /// Whether it is what a person said, which may be noted while nobody drives the run.
+    pub fn is_said(&self) -> bool {
+        matches!(self, Self::Decided { .. } | Self::Approved { .. } | Self::AbortRequested { .. })
     }
 
     /// Its name in the journal.
@@ -204,11 +270,18 @@ impl Event {
             Self::BlockSkipped { .. } => "block_skipped",
             Self::BlockEntered { .. } => "block_entered",
             Self::BlockFailed { .. } => "block_failed",
+            Self::BlockStopped { .. } => "block_stopped",
+            Self::BlockUndone { .. } => "block_undone",
+            Self::Paused { .. } => "paused",
+            Self::Unpaused { .. } => "unpaused",
             Self::RolloutStarted { .. } => "rollout_started",
             Self::ElementStarted { .. } => "element_started",
             Self::ElementSkipped { .. } => "element_skipped",
             Self::ElementReplaced { .. } => "element_replaced",
             Self::Decided { .. } => "decided",
+            Self::Approved { .. } => "approved",
+            Self::AbortRequested { .. } => "abort_requested",
+            Self::Absent { .. } => "absent",
             Self::OutOfReach { .. } => "out_of_reach",
             Self::InReach { .. } => "in_reach",
             Self::StopRequested { .. } => "stop_requested",
@@ -361,8 +434,19 @@ pub enum Decision {
 pub enum HaltReason {
     /// A step failed; exit 10.
     StepFailed,
-    /// A step asks; exit 12.
+    /// A guard fired; exit 11.
+    Guard {
+        /// What it said.
+        detail: String,
+    },
+    /// A step asks, and nothing else is to be done; exit 12.
     Asks,
+    /// Nothing needs watching for as long as `--park` said; exit 14.
+    Parked {
+        /// When something is to be looked at, Unix milliseconds; none where only people are awaited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<i64>,
+    },
     /// The cluster or the login; exit 13.
     OutOfReach {
         /// What was the matter.

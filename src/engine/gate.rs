@@ -24,31 +24,35 @@ pub(super) enum Purpose {
     Assert { hold: Option<i64>, why: Option<String> },
     /// Nothing but time.
     Time,
+    /// A person's answer.
+    Person,
     /// Seen true once: the effect of an action that is under way.
     Effect,
+    /// True, and for so long: a guard fires.
+    Guard { hold: Option<i64> },
 }
 
 /// A condition under way.
 pub(super) struct LiveGate {
-    purpose: Purpose,
-    text: String,
-    compiled: Option<Compiled>,
-    bindings: Bindings,
-    memo: Memo,
-    reads: Vec<(ReadKey, u64)>,
+    pub(super) purpose: Purpose,
+    pub(super) text: String,
+    pub(super) compiled: Option<Compiled>,
+    pub(super) bindings: Bindings,
+    pub(super) memo: Memo,
+    pub(super) reads: Vec<(ReadKey, u64)>,
     /// When it was last evaluated.
-    looked: Option<i64>,
+    pub(super) looked: Option<i64>,
     /// What it was then.
-    last: Option<Result<bool, String>>,
+    pub(super) last: Option<Result<bool, String>>,
     /// Something that it read has changed since.
-    stale: bool,
+    pub(super) stale: bool,
     /// Since when it is unknown.
-    unknown_since: Option<i64>,
+    pub(super) unknown_since: Option<i64>,
     /// Since when it holds.
-    hold_since: Option<i64>,
-    every: Option<i64>,
-    deadline: Option<i64>,
-    news: News,
+    pub(super) hold_since: Option<i64>,
+    pub(super) every: Option<i64>,
+    pub(super) deadline: Option<i64>,
+    pub(super) news: News,
 }
 
 /// What a look at a gate led to.
@@ -91,13 +95,13 @@ impl LiveGate {
     }
 
     /// Whether what it is decided on is to be read again first: what it read of the cluster, unless it is merely late.
-    fn is_to_be_confirmed(&self, now: i64) -> bool {
+    pub(super) fn is_to_be_confirmed(&self, now: i64) -> bool {
         let reads_cluster = self.reads.iter().any(|(key, _)| !matches!(key, ReadKey::Clock(_) | ReadKey::Run));
         let is_decided = matches!(self.last, Some(Ok(_))) && !(self.last == Some(Ok(false)) && self.is_late(now));
         reads_cluster && is_decided && self.news == News::Cached
     }
 
-    fn is_late(&self, now: i64) -> bool {
+    pub(super) fn is_late(&self, now: i64) -> bool {
         self.deadline.is_some_and(|deadline| now >= deadline)
     }
 
@@ -117,19 +121,23 @@ impl LiveGate {
         self.stale = true;
     }
 
-    fn hold(&self) -> Option<i64> {
+    pub(super) fn hold(&self) -> Option<i64> {
         match &self.purpose {
-            Purpose::Until { hold } | Purpose::Assert { hold, .. } => *hold,
-            Purpose::Time | Purpose::Effect => None,
+            Purpose::Until { hold } | Purpose::Assert { hold, .. } | Purpose::Guard { hold } => *hold,
+            Purpose::Time | Purpose::Person | Purpose::Effect => None,
         }
     }
 
-    fn hold_end(&self) -> Option<i64> {
+    pub(super) fn hold_end(&self) -> Option<i64> {
         Some(self.hold_since? + self.hold()?)
     }
 
     /// When it has to be looked at though nothing changed.
     pub(super) fn wake(&self) -> Option<i64> {
+        if self.keeps_wall_time() {
+            // It has no condition: nothing about it is ever looked at but its time.
+            return self.deadline;
+        }
         if self.news == News::Asked {
             return None;
         }
@@ -148,8 +156,40 @@ impl LiveGate {
         self.every.is_some() && self.hold_since.is_some() && self.last == Some(Ok(true))
     }
 
+    /// What it is to come to.
+    pub(super) fn purpose(&self) -> &Purpose {
+        &self.purpose
+    }
+
+    /// For how long nothing may be known of a hold without its beginning anew.
+    fn longest_gap(&self) -> i64 {
+        HOLD_GAP.max(self.every.map_or(0, |every| every.saturating_mul(2)))
+    }
+
+    /// Whether its time runs whether or not anybody is there.
+    fn keeps_wall_time(&self) -> bool {
+        matches!(self.purpose, Purpose::Time | Purpose::Person)
+    }
+
+    /// Until when nobody has to watch it, Unix milliseconds, `Some(None)` for ever; `None` where it needs watching now: a
+    /// condition that reads more than the clock, and is no hold between two looks.
+    pub(super) fn unwatched_until(&self, now: i64) -> Option<Option<i64>> {
+        if self.keeps_wall_time() {
+            return Some(self.deadline);
+        }
+        if self.news != News::Cached || self.is_due(now) {
+            return None;
+        }
+        if self.is_between_looks() {
+            let every = self.every.and_then(|every| Some(self.looked? + every));
+            return Some([self.hold_end(), every, self.deadline].into_iter().flatten().min());
+        }
+        let reads_clock_alone = self.reads.iter().all(|(key, _)| matches!(key, ReadKey::Clock(_)));
+        (reads_clock_alone && matches!(self.last, Some(Ok(_)))).then(|| self.wake())
+    }
+
     /// Whether it is to be evaluated now.
-    fn is_due(&self, now: i64) -> bool {
+    pub(super) fn is_due(&self, now: i64) -> bool {
         let Some(looked) = self.looked else { return true };
         let at_end = self.hold_end().is_some_and(|end| now >= end);
         let every = self.every.is_some_and(|every| now >= looked + every);
@@ -162,6 +202,7 @@ impl LiveGate {
         let left = self.deadline.map(|deadline| format!(", {} left", rounded(deadline - now))).unwrap_or_default();
         match (&self.purpose, &self.last, self.hold_end()) {
             (Purpose::Time, ..) => format!("waits{}", left.trim_start_matches(',')),
+            (Purpose::Person, ..) => format!("waits for a person{left}: {}", self.text),
             (_, Some(Err(why)), _) => format!("{} is unknown: {why}{left}", self.text),
             (_, Some(Ok(true)), Some(end)) => format!("{} is true, for {} more{left}", self.text, rounded(end - now)),
             _ => format!("{} is not true yet{left}", self.text),
@@ -177,12 +218,13 @@ pub(super) fn rounded(ms: i64) -> String {
 impl Driver<'_> {
     /// Looks at every gate that is due, or whose reads changed.
     pub(super) async fn look_at_gates(&mut self) -> Result<(), DriveError> {
+        self.note_absence().await?;
         let now = self.now();
         let ids: Vec<Id> = self.gates.keys().cloned().collect();
         let mut events = Vec::new();
         for id in ids {
             let Some(mut gate) = self.gates.remove(&id) else { continue };
-            if gate.news == News::Asked || (self.state.out_of_reach.is_some() && gate.purpose != Purpose::Time) {
+            if gate.news == News::Asked || (self.state.out_of_reach.is_some() && !gate.keeps_wall_time()) {
                 self.gates.insert(id, gate);
                 continue;
             }
@@ -207,11 +249,12 @@ impl Driver<'_> {
             self.gates.insert(id, gate);
         }
         self.emit(events).await?;
-        self.look_at_effects(now).await
+        self.look_at_effects(now).await?;
+        self.look_at_guards(now).await
     }
 
     /// Marks a gate whose reads have other versions now.
-    fn refresh(&self, gate: &mut LiveGate, now: i64) {
+    pub(super) fn refresh(&self, gate: &mut LiveGate, now: i64) {
         if !gate.stale {
             gate.stale = gate.reads.iter().any(|(key, version)| match key {
                 ReadKey::Clock(at) => now >= *at,
@@ -220,7 +263,7 @@ impl Driver<'_> {
         }
     }
 
-    fn evaluate_gate(&self, gate: &mut LiveGate, now: i64) -> Result<bool, EvalError> {
+    pub(super) fn evaluate_gate(&self, gate: &mut LiveGate, now: i64) -> Result<bool, EvalError> {
         let Some(compiled) = gate.compiled.clone() else { return Ok(now >= gate.deadline.unwrap_or(now)) };
         let mut reads = Reads::default();
         let result = compiled.is_true(&gate.bindings, &self.source, &mut reads, Some(&mut gate.memo));
@@ -235,6 +278,9 @@ impl Driver<'_> {
         if gate.purpose == Purpose::Time {
             let over = gate.deadline.is_none_or(|deadline| now >= deadline);
             return if over { Look::Over(done()) } else { Look::Nothing };
+        }
+        if gate.purpose == Purpose::Person {
+            return if gate.is_late(now) { Look::Over(failed(unanswered(gate))) } else { Look::Nothing };
         }
         if gate.is_due(now) {
             let value = self.evaluate_gate(gate, now);
@@ -259,7 +305,7 @@ impl Driver<'_> {
         if let Some(since) = gate.unknown_since.take() {
             // A hold stands still while nothing is known; after a longer gap it begins anew.
             match gate.hold_since {
-                Some(hold) if now - since <= HOLD_GAP => gate.hold_since = Some(hold + now - since),
+                Some(hold) if now - since <= gate.longest_gap() => gate.hold_since = Some(hold + now - since),
                 Some(_) => {
                     gate.hold_since = None;
                     events.push(progress(id, Progress::HoldBroken));
@@ -290,7 +336,9 @@ impl Driver<'_> {
             Purpose::Until { .. } if gate.hold_since.take().is_some() => {
                 Look::Events(vec![progress(id, Progress::HoldBroken)])
             }
-            Purpose::Until { .. } | Purpose::Time | Purpose::Effect => Look::Nothing,
+            Purpose::Until { .. } | Purpose::Time | Purpose::Person | Purpose::Effect | Purpose::Guard { .. } => {
+                Look::Nothing
+            }
         }
     }
 
@@ -379,6 +427,7 @@ impl Driver<'_> {
         let (deadline, hold_since) = (step.deadline, step.hold);
         let gate = match &located.node.kind {
             NodeKind::Wait { .. } => Ok(LiveGate::new(Purpose::Time, String::new(), deadline)),
+            NodeKind::Approve { .. } => Ok(self.ask_person(id)),
             NodeKind::WaitUntil(gate) => self.duration(&located, gate.hold.as_ref()).and_then(|hold| {
                 let every = self.duration(&located, gate.every.as_ref())?;
                 let live = LiveGate::new(Purpose::Until { hold }, gate.condition.text.clone(), deadline);
@@ -453,11 +502,28 @@ pub(super) fn failed(failure: Failure) -> Outcome {
     Outcome::Failed { failure }
 }
 
+fn unanswered(gate: &LiveGate) -> Failure {
+    Failure::new("E511", "nobody said yes in time").detail(gate.text.clone()).help("`sprag resume` asks again")
+}
+
 fn late(gate: &LiveGate) -> Failure {
     let failure = Failure::new("E501", format!("`{}` did not become true in time", gate.text));
     match &gate.last {
         Some(Err(why)) => failure.detail(format!("it is unknown: {why}")),
         Some(Ok(true)) => failure.detail("it is true, but not for as long as `for` asks"),
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_condition_wakes_nobody_before_its_time() {
+        for purpose in [Purpose::Time, Purpose::Person] {
+            assert_eq!(LiveGate::new(purpose.clone(), String::new(), Some(5_000)).wake(), Some(5_000));
+            assert_eq!(LiveGate::new(purpose, String::new(), None).wake(), None);
+        }
     }
 }

@@ -3,6 +3,8 @@
 use crate::plan::graph::{Block, Graph, Group, Node, NodeKind, Rollout};
 use crate::plan::path;
 
+use super::state::UNDO;
+
 /// Where an id leads.
 #[derive(Debug, Clone)]
 pub struct Located<'g> {
@@ -12,6 +14,8 @@ pub struct Located<'g> {
     pub frames: Vec<Frame<'g>>,
     /// The id of the group or rollout whose `finally` it stands in, if it does.
     pub finally_of: Option<String>,
+    /// Whether the id is that of what undoes the node, an action with an undo of its own.
+    pub is_undo: bool,
 }
 
 /// One rollout around a node, and the element that the id goes through.
@@ -40,22 +44,54 @@ pub fn between(batch: usize) -> String {
     format!("between@{batch}")
 }
 
+/// What the segment of a guard begins with; its place in the block follows.
+pub const GUARD: &str = "guard@";
+
+/// The segment of the guard that stands at that place of its block.
+pub fn guard_segment(index: usize) -> String {
+    format!("{GUARD}{index}")
+}
+
+/// Whether an id is the prefix of a block: the whole, a group, a parallel, an element of a rollout, or a part of one.
+pub fn is_block(graph: &Graph, id: &str) -> bool {
+    if id.is_empty() {
+        return true;
+    }
+    let is_named = locate(graph, id)
+        .is_some_and(|located| matches!(located.node.kind, NodeKind::Group(_) | NodeKind::Parallel { .. }));
+    let is_part = || {
+        let (parent, last) = id.rsplit_once('/')?;
+        let located = locate(graph, parent)?;
+        match &located.node.kind {
+            NodeKind::Rollout(_) => Some(()),
+            NodeKind::Group(group) => (last == FINALLY && group.finally.is_some()).then_some(()),
+            _ => None,
+        }
+    };
+    is_named || is_part().is_some()
+}
+
 /// Follows an id through the graph; `None` when it leads nowhere.
 pub fn locate<'g>(graph: &'g Graph, id: &str) -> Option<Located<'g>> {
     let segments: Vec<&str> = id.split('/').collect();
-    let mut walk = Walk { frames: Vec::new(), finally_of: None };
+    let mut walk = Walk { frames: Vec::new(), finally_of: None, is_undo: false };
     let node = walk.block(&graph.root, "", &segments)?;
-    Some(Located { node, frames: walk.frames, finally_of: walk.finally_of })
+    Some(Located { node, frames: walk.frames, finally_of: walk.finally_of, is_undo: walk.is_undo })
 }
 
 struct Walk<'g> {
     frames: Vec<Frame<'g>>,
     finally_of: Option<String>,
+    is_undo: bool,
 }
 
 impl<'g> Walk<'g> {
     fn block(&mut self, block: &'g Block, prefix: &str, segments: &[&str]) -> Option<&'g Node> {
         let (first, rest) = segments.split_first()?;
+        if let Some(index) = first.strip_prefix(GUARD) {
+            let node = block.nodes.get(index.parse::<usize>().ok()?)?;
+            return matches!(node.kind, NodeKind::Guard(_)).then_some(node).filter(|_| rest.is_empty());
+        }
         for node in &block.nodes {
             if let NodeKind::If { arms, otherwise, .. } = &node.kind {
                 let blocks = arms.iter().map(|(_, block)| block).chain([otherwise]);
@@ -79,12 +115,25 @@ impl<'g> Walk<'g> {
             NodeKind::Group(group) => self.group(group, id, rest),
             NodeKind::Parallel { body, .. } => self.block(body, id, rest),
             NodeKind::Rollout(rollout) => self.rollout(rollout, id, rest),
+            NodeKind::Action(action) => match (rest, &action.undo) {
+                ([UNDO], None) => {
+                    self.is_undo = true;
+                    Some(node)
+                }
+                ([UNDO, rest @ ..], Some(block)) => self.block(block, &path(id, UNDO), rest),
+                _ => None,
+            },
             _ => None,
         }
     }
 
     fn group(&mut self, group: &'g Group, id: &str, rest: &[&str]) -> Option<&'g Node> {
         if let Some(found) = self.block(&group.body, id, rest) {
+            return Some(found);
+        }
+        if let (Some(undo), Some(rest)) = (&group.undo, rest.strip_prefix(&[UNDO]))
+            && let Some(found) = self.block(undo, &path(id, UNDO), rest)
+        {
             return Some(found);
         }
         let (finally, rest) = (group.finally.as_ref()?, rest.strip_prefix(&[FINALLY])?);

@@ -2,7 +2,7 @@
 
 use crate::actions::Stop;
 
-use super::driver::{DriveError, Driver};
+use super::driver::{DriveError, Driver, Performing};
 use super::event::{Event, HaltReason};
 
 /// For how long no request may succeed before the cluster counts as out of reach, in milliseconds.
@@ -16,9 +16,11 @@ impl Driver<'_> {
     pub(super) async fn look_at_reach(&mut self, now: i64) -> Result<(), DriveError> {
         self.look_at_refusal(now);
         match (self.state.out_of_reach, self.run.requests.trouble_since()) {
-            (None, Some((since, detail))) if now - since >= OUT_AFTER => {
+            (None, Some((since, detail))) if now - since.max(self.absent_until) >= OUT_AFTER => {
+                // What nobody saw of it is counted as an absence already.
+                let since = since.max(self.absent_until);
                 self.emit(vec![Event::OutOfReach { since, detail }]).await?;
-                for deadline in self.performing.values() {
+                for deadline in self.performing.values().map(|one| &one.deadline) {
                     // Its own clock stands still: the deadline comes back when the cluster does.
                     deadline.send_replace(i64::MAX);
                 }
@@ -52,8 +54,8 @@ impl Driver<'_> {
     }
 
     /// Gives every attempt and gate the deadline that the state has for it.
-    fn take_clocks_up(&mut self) {
-        for (id, deadline) in &self.performing {
+    pub(super) fn take_clocks_up(&mut self) {
+        for (id, Performing { deadline, .. }) in &self.performing {
             if let Some(moved) = self.state.steps.get(id).and_then(|step| step.deadline) {
                 deadline.send_replace(moved);
             }

@@ -10,7 +10,8 @@ use crate::catalog::value::Value;
 use crate::expr::{Closure, Compiled, EvalError, is_closure};
 use crate::plan::graph::{Action, Code, NodeKind};
 
-use super::driver::{DriveError, Driver, Finished};
+use super::absence::EVERY;
+use super::driver::{DriveError, Driver, Finished, Performing};
 use super::event::{Event, Failure, Id, Outcome};
 use super::gate::{LiveGate, Purpose, done, failed};
 use super::locate::{Located, locate};
@@ -35,17 +36,25 @@ impl Driver<'_> {
         let graph = self.state.graph.clone();
         let Some(located) = locate(&graph, id) else { return Ok(()) };
         match &located.node.kind {
+            NodeKind::Action(_) if located.is_undo => self.begin_undo(id).await,
             NodeKind::Action(action) => self.begin_action(id, &located, action).await,
             NodeKind::Record { value, .. } => self.begin_record(id, &located, value).await,
             NodeKind::Wait { duration } => {
                 let ms = self.duration(&located, Some(duration));
-                self.begin_gate(id, ms).await
+                self.begin_gate(id, ms, Args::new()).await
             }
             NodeKind::WaitUntil(gate) => {
                 let ms = self.duration(&located, gate.within.as_ref());
-                self.begin_gate(id, ms).await
+                let args = self.looks(&located, gate.every.as_ref());
+                self.begin_gate(id, ms, args).await
             }
-            NodeKind::Assert(_) => self.begin_gate(id, Ok(None)).await,
+            NodeKind::Assert(gate) => {
+                let args = self.looks(&located, gate.every.as_ref());
+                self.begin_gate(id, Ok(None), args).await
+            }
+            NodeKind::Approve { question, within, by } => {
+                self.begin_approve(id, &located, (question, within.as_ref(), by.as_ref())).await
+            }
             _ => {
                 let failure = Failure::new("E599", format!("`{id}` is of a kind that this version does not carry out"));
                 self.begin_and_end(id, BTreeMap::new(), failed(failure)).await
@@ -53,14 +62,28 @@ impl Driver<'_> {
         }
     }
 
-    async fn begin_gate(&mut self, id: &Id, within: Result<Option<i64>, Failure>) -> Result<(), DriveError> {
+    async fn begin_gate(
+        &mut self,
+        id: &Id,
+        within: Result<Option<i64>, Failure>,
+        args: Args,
+    ) -> Result<(), DriveError> {
         match within {
             Ok(ms) => {
                 let deadline = ms.map(|ms| self.now() + ms);
-                self.emit(vec![self.intent(id, deadline, Args::new(), None)]).await?;
+                self.emit(vec![self.intent(id, deadline, args, None)]).await?;
                 self.take_up_gate(id).await
             }
-            Err(failure) => self.begin_and_end(id, Args::new(), failed(failure)).await,
+            Err(failure) => self.begin_and_end(id, args, failed(failure)).await,
+        }
+    }
+
+    /// How often a hold is looked at, kept with its intent: it tells how long nobody may look (one that cannot be told is
+    /// told of as the gate is taken up).
+    fn looks(&mut self, located: &Located<'_>, every: Option<&Code>) -> Args {
+        match self.duration(located, every) {
+            Ok(Some(ms)) => Args::from([(EVERY.to_owned(), Value::Duration(ms))]),
+            Ok(None) | Err(_) => Args::new(),
         }
     }
 
@@ -130,7 +153,7 @@ impl Driver<'_> {
         pre_image: Result<Option<serde_json::Value>, Attempt>,
     ) -> Result<(), DriveError> {
         self.preparing.remove(id);
-        if *self.stop.borrow() != Stop::No {
+        if *self.stop.borrow() != Stop::No || self.state.is_stopped(id) {
             return Ok(());
         }
         let deadline = Some(self.now() + timeout_of(&args));
@@ -151,23 +174,32 @@ impl Driver<'_> {
         let graph = self.state.graph.clone();
         let (Some(located), Some(step)) = (locate(&graph, id), self.state.steps.get(id)) else { return Ok(()) };
         let NodeKind::Action(action) = &located.node.kind else { return Ok(()) };
-        let (args, pre_image) = (step.args.clone(), step.pre_image.clone());
+        let is_undo = located.is_undo;
+        let pre_image =
+            if is_undo { self.undone_step(id).and_then(|step| step.pre_image.clone()) } else { step.pre_image.clone() };
+        let args = step.args.clone();
         let (deadline, receiver) = watch::channel(step.deadline.unwrap_or(i64::MAX));
+        let (stop, asked) = watch::channel(*self.stop.borrow());
         let closures = match self.closures(&located, action) {
             Ok(closures) => closures,
             Err(what) => return self.concluded(id, Attempt::Refused(Failure::new("E599", what))).await,
         };
-        if let Some(condition) = &action.done_when {
+        if let Some(condition) = action.done_when.as_ref().filter(|_| !is_undo) {
             let gate = LiveGate::new(Purpose::Effect, condition.text.clone(), None);
             if let Ok(gate) = self.bind(&located, gate, condition) {
                 self.effects.insert(id.clone(), gate);
             }
         }
-        let context = self.context(id, receiver, closures);
-        self.performing.insert(id.clone(), deadline);
+        let mut context = self.context(id, receiver, closures);
+        context.stop = asked;
+        self.performing.insert(id.clone(), Performing { deadline, stop });
         let (name, step) = (action.name.clone(), id.clone());
         self.tasks.spawn(async move {
-            let attempt = crate::actions::perform(&name, &args, pre_image.as_ref(), context).await;
+            let attempt = if is_undo {
+                crate::actions::undo(&name, &args, pre_image.as_ref(), context).await
+            } else {
+                crate::actions::perform(&name, &args, pre_image.as_ref(), context).await
+            };
             Finished::Performed { step, attempt }
         });
         Ok(())
@@ -178,6 +210,7 @@ impl Driver<'_> {
         let graph = self.state.graph.clone();
         let Some(located) = locate(&graph, id) else { return Ok(()) };
         match &located.node.kind {
+            NodeKind::Action(_) if located.is_undo => self.perform(id).await,
             NodeKind::Action(action) => {
                 let seen = action
                     .done_when
@@ -270,6 +303,7 @@ impl Driver<'_> {
             stop: self.stop.subscribe(),
             notes: self.notes.clone(),
             secrets: self.secrets.clone(),
+            namespace: self.run.namespace.clone(),
             environment: self.environment.clone(),
             closures: Arc::new(closures),
             stagger: self.stagger.clone(),

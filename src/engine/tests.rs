@@ -11,6 +11,7 @@ use crate::plan::graph::{
 
 use super::event::{Decision, Element, Event, Failure, Outcome};
 use super::next::{Ready, Status};
+use super::people::{Login, Message, Person, Word};
 use super::state::{HOLD_GAP, RunState, StepStatus};
 
 fn code(text: &str) -> Code {
@@ -179,6 +180,8 @@ impl Told {
                 Ready::Step(id) => id.clone(),
                 Ready::Block(id) => format!("?{id}"),
                 Ready::Rollout(id) => format!("{id}[]"),
+                Ready::Stop(id) => format!("stop {id}"),
+                Ready::Undone(id) => format!("undone {id}"),
                 Ready::Elements { rollout, candidates, room } => format!("{rollout}{candidates:?}x{room}"),
             })
             .collect();
@@ -339,6 +342,92 @@ fn absence_moves_deadlines_and_breaks_long_holds() {
 }
 
 #[test]
+fn with_every_two_intervals_are_no_gap_and_count() {
+    let mut run = Told::new(vec![step("one")]);
+    let args = BTreeMap::from([("every".to_owned(), Value::Duration(900_000))]);
+    let (step, deadline) = ("one".to_owned(), None);
+    run.apply(Event::StepStarted { step: step.clone(), attempt: 1, deadline, args, pre_image: None });
+    run.apply(Event::StepProgress { step, progress: super::event::Progress::HoldStarted });
+    let began = run.state.steps["one"].hold;
+    run.driver(1_800_000);
+    assert_eq!(run.state.steps["one"].hold, began, "what lies between two looks counts");
+    run.apply(Event::Absent { absent: 1_800_001 });
+    assert_eq!(run.state.steps["one"].hold, None);
+}
+
+#[test]
+fn an_absence_moves_what_is_attended_and_is_not_counted_twice() {
+    let mut run = Told::new(vec![step("one")]);
+    run.start("one");
+    let before = run.state.steps["one"].deadline.unwrap();
+    run.apply(Event::Absent { absent: 60_000 });
+    assert_eq!(run.state.steps["one"].deadline, Some(before + 60_000));
+    run.apply(Event::OutOfReach { since: run.at, detail: String::new() });
+    run.refuses(Event::Absent { absent: 60_000 });
+}
+
+#[test]
+fn what_people_say_is_no_sign_of_a_driver() {
+    let ask = NodeKind::Approve { question: code("sure?"), within: None, by: Some(code("\"sre\"")) };
+    let mut run = Told::new(vec![node("ask", ask), step("one")]);
+    run.refuses(approved("ask", Some("sre")));
+    let args = BTreeMap::from([("by".to_owned(), Value::string("sre"))]);
+    let (step, deadline) = ("ask".to_owned(), Some(run.at + 1_000));
+    run.apply(Event::StepStarted { step, attempt: 1, deadline, args, pre_image: None });
+    assert_eq!(run.ready(), "Active: ");
+    run.apply(Event::RunHalted { reason: super::event::HaltReason::Asks });
+    let driven = run.at;
+    run.refuses(approved("one", Some("sre")));
+    run.refuses(approved("ask", Some("dev")));
+    run.at += 100;
+    run.apply(approved("ask", Some("sre")));
+    assert_eq!((run.state.last_driven, run.state.last), (driven, run.at));
+    run.refuses(approved("ask", Some("sre")));
+    run.driver(0);
+    assert_eq!(run.ready(), "Active: one");
+}
+
+#[test]
+fn an_answer_that_is_late_is_refused_and_one_that_nobody_could_check_is_kept_as_such() {
+    let ask = || node("ask", NodeKind::Approve { question: code("sure?"), within: None, by: Some(code("\"sre\"")) });
+    let mut run = Told::new(vec![ask()]);
+    let args = BTreeMap::from([("by".to_owned(), Value::string("sre"))]);
+    let (step, deadline) = ("ask".to_owned(), Some(run.at + 10));
+    run.apply(Event::StepStarted { step, attempt: 1, deadline, args, pre_image: None });
+    let mut late = run.state.clone();
+    assert!(late.apply(run.at + 11, &approved("ask", Some("sre"))).is_err());
+    run.apply(approved("ask", None));
+    let note = run.state.steps["ask"].note.clone().unwrap();
+    assert_eq!(note, "yes, says anna on `ws12`; the cluster did not tell whether that is one of `sre`");
+}
+
+fn approved(step: &str, group: Option<&str>) -> Event {
+    let login = group.map(|group| Login { name: "anna".to_owned(), groups: vec![group.to_owned()] });
+    let by = Person { user: "anna".to_owned(), host: "ws12".to_owned(), login };
+    Event::Approved { step: step.to_owned(), by }
+}
+
+#[test]
+fn a_run_is_given_up_once_and_what_was_begun_is_closed() {
+    let finally = |id: &str| Some(block(vec![step(id)]));
+    let inner = group("inner", block(vec![step("a"), step("b")]), finally("tidy"));
+    let later = group("later", block(vec![step("c")]), finally("never"));
+    let nodes = vec![parallel("both", vec![inner, later]), step("after")];
+    let mut run = Told::new(vec![group("outer", block(nodes), finally("end"))]);
+    run.start("outer/both/inner/a");
+    let by = Person { user: "anna".to_owned(), host: "ws12".to_owned(), login: None };
+    run.apply(Event::AbortRequested { by: by.clone(), rollback: false });
+    run.refuses(Event::AbortRequested { by, rollback: true });
+    run.end("outer/both/inner/a", Outcome::Interrupted);
+    assert_eq!(run.ready(), "Active: outer/both/inner/finally/tidy");
+    run.fail("outer/both/inner/finally/tidy");
+    assert_eq!(run.ready(), "Active: outer/finally/end", "one that fails ends nothing");
+    run.done("outer/finally/end");
+    assert_eq!(run.ready(), "Done: ");
+    run.apply(Event::RunEnded { outcome: super::event::RunOutcome::Aborted });
+}
+
+#[test]
 fn clocks_stand_still_while_the_cluster_is_out_of_reach() {
     let mut run = Told::new(vec![step("one")]);
     run.start("one");
@@ -418,9 +507,18 @@ fn every_event_comes_back_from_json_as_it_was() {
             pre_image: Some(serde_json::json!({"unschedulable": false})),
         },
         Event::StepEnded { step: "s".to_owned(), outcome: Outcome::Skipped },
+        approved("s", Some("sre")),
+        Event::Absent { absent: 3 },
+        Event::RunHalted { reason: super::event::HaltReason::Parked { until: Some(5) } },
     ];
     for event in events {
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event, "{text}");
+    }
+    let by = Person { user: "anna".to_owned(), host: "ws12".to_owned(), login: None };
+    for word in [Word::Approve { step: "s".to_owned() }, Word::Abort { rollback: true }] {
+        let message = Message { word, by: by.clone() };
+        let text = serde_json::to_string(&message).unwrap();
+        assert_eq!(serde_json::from_str::<Message>(&text).unwrap(), message, "{text}");
     }
 }

@@ -13,6 +13,8 @@ use rhai::packages::Package;
 use rhai::{AST, Dynamic, Engine, EvalAltResult, FnPtr, NativeCallContext, OptimizationLevel, Position};
 
 use crate::catalog::value::{ObjectRef, Value};
+use crate::catalog::window::Window;
+use crate::facts::Single;
 use crate::facts::reads::{ReadKey, Reads, Unknown};
 use crate::plan::graph::Code;
 
@@ -33,6 +35,14 @@ pub trait FactSource: Send + Sync {
     fn version(&self, key: &ReadKey) -> u64;
     /// The time in Unix milliseconds.
     fn now(&self) -> i64;
+    /// The single replicas on the node of that name, for pictures of a plan.
+    fn singles_on(&self, _node: &str) -> Vec<Single> {
+        Vec::new()
+    }
+    /// For each node of these names, how long a drain mostly takes, in milliseconds; `None` where that cannot be told.
+    fn drain_times(&self, nodes: &[&str]) -> Vec<Option<i64>> {
+        vec![None; nodes.len()]
+    }
 }
 
 /// Why an expression has no value.
@@ -82,6 +92,11 @@ pub fn load(code: &Code) -> Result<Compiled, String> {
 /// The facts that a lowered expression reads by name (`nodes`, `jobs`).
 pub fn facts_in(code: &Code) -> BTreeSet<String> {
     names_in(&code.code, "fact(\"")
+}
+
+/// The windows that a lowered expression asks for, as they are written; the plan has put those together that are computed.
+pub fn windows_in(code: &Code) -> Vec<Window> {
+    names_in(&code.code, "call_window([s(\"").iter().filter_map(|text| Window::parse(text).ok()).collect()
 }
 
 /// Whether a lowered expression reads a field of that name, of whatever it is.
@@ -343,11 +358,27 @@ fn register_functions(engine: &mut Engine) {
             Ok(Value::Time(now))
         })
     });
-    for name in ["window", "prom", "http", "objects"] {
+    engine.register_fn("call_window", |args: rhai::Array| -> HostResult<Value> {
+        with_context(|context| in_window(context, &args).map(Value::Bool))
+    });
+    for name in ["prom", "http", "objects"] {
         engine.register_fn(format!("call_{name}"), move |_: rhai::Array| -> HostResult<Value> {
             Err(throw(op::unknown(format!("`{name}` is not carried out by this version"))))
         });
     }
+}
+
+/// Whether it is now within a window; it is another value once that opens or closes.
+fn in_window(context: &mut Context, args: &[Dynamic]) -> Result<bool, EvalError> {
+    let text = args.first().map(as_value).transpose()?.unwrap_or(Value::None).to_string();
+    let window = Window::parse(&text).map_err(|error| EvalError::Fault(format!("`{text}`: {}", error.what)))?;
+    let now = context.facts.now();
+    let is_open = window.is_open(now);
+    let change = if is_open { window.closes_after(now) } else { window.opens_after(now) };
+    if let Some(at) = change {
+        context.reads.note(ReadKey::Clock(at));
+    }
+    Ok(is_open)
 }
 
 fn register_methods(engine: &mut Engine) {

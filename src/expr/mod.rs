@@ -13,6 +13,7 @@
 pub mod assume;
 mod closure;
 pub mod evaluate;
+mod form;
 pub mod ir;
 pub mod lower;
 mod operators;
@@ -20,5 +21,8 @@ mod operators;
 mod tests;
 
 pub use closure::{Closure, is_closure};
-pub use evaluate::{Bindings, Compiled, EvalError, FactSource, Memo, facts_in, load, reads_field, secret_marker};
+pub use evaluate::{
+    Bindings, Compiled, EvalError, FactSource, Memo, facts_in, load, reads_field, secret_marker, windows_in,
+};
+pub use form::comparisons;
 pub use operators::total_order;

@@ -358,7 +358,7 @@ fn what_is_unknown_ends_the_evaluation_unless_it_is_not_reached() {
         ("all_pods.map(|p| p.ready)", "`ready` cannot be read (node gone)"),
         ("workloads.regressed.is_empty()", "no run has begun"),
         ("jobs.len() + webhooks.len()", "`jobs` is not watched"),
-        ("window(\"daily 01:00-04:00 UTC\")", "`window` is not carried out by this version"),
+        ("prom(\"up\") > 1", "`prom` is not carried out by this version"),
     ]);
 }
 

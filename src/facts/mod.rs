@@ -3,6 +3,7 @@
 //! - [`objects`]: the trimmed objects; `resource`: where the server has them
 //! - `tables`: objects, indices, and a version for everything that can be read ([`reads`])
 //! - `fields`: the fields that the catalog declares
+//! - `singles`: how long single replicas are away
 //! - `watch`: list and watch; `confirm`: the confirming read
 //!
 //! What holds here: no fact is old news. A kind whose watch said nothing for 75 s is unknown, and so is one that the
@@ -13,6 +14,7 @@ mod fields;
 pub mod objects;
 pub mod reads;
 pub(crate) mod resource;
+mod singles;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ mod watch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde_json::Value as Json;
 use tokio::sync::watch as channel;
 
 use crate::catalog::types::Kind;
@@ -32,6 +35,7 @@ use reads::{ReadKey, Reads, Unknown};
 use tables::RunFacts;
 
 pub use resource::Resource;
+pub use singles::Single;
 pub use tables::{Facts, OWN_LABEL, SILENT_AFTER};
 pub use watch::{Watched, watch};
 
@@ -54,6 +58,12 @@ pub struct Needs {
     pub events: bool,
     /// Admission webhooks.
     pub webhooks: bool,
+    /// Leases of the nodes, which every kubelet renews each 10 s: for `silent_for` alone.
+    pub heartbeats: bool,
+    /// HorizontalPodAutoscalers: how far a workload may be scaled, for drains that a budget holds.
+    pub autoscalers: bool,
+    /// Volume attachments, for drains.
+    pub attachments: bool,
     /// Node and pod objects as the server has them, for `raw`.
     pub raw: bool,
 }
@@ -62,7 +72,15 @@ impl Needs {
     /// What a text of a playbook or of lowered code may need: too much rather than too little.
     pub fn in_text(text: &str) -> Self {
         let says = |word: &str| text.contains(word);
-        Self { jobs: says("jobs"), events: says("events"), webhooks: says("webhooks"), raw: says("raw") }
+        Self {
+            jobs: says("jobs"),
+            events: says("events"),
+            webhooks: says("webhooks"),
+            heartbeats: says("silent_for"),
+            autoscalers: says("drain"),
+            attachments: says("drain"),
+            raw: says("raw"),
+        }
     }
 }
 
@@ -145,6 +163,13 @@ impl SharedFacts {
         self.until(|facts| facts.has_seen(kind, resource_version)).await;
     }
 
+    /// The same of an object of one resource, as the server gave it. Nothing is awaited where nobody watches the resource, or
+    /// the object bears no version.
+    pub async fn until_seen_as(&self, resource: Resource, object: &Json) {
+        let Some(version) = object.pointer("/metadata/resourceVersion").and_then(Json::as_str) else { return };
+        self.until(|facts| !facts.is_watched(resource) || facts.has_reached(resource, version)).await;
+    }
+
     /// Comes back once something holds that the server's words alone can make true.
     async fn until(&self, holds: impl Fn(&Facts) -> bool) {
         let mut heard = self.heard.subscribe();
@@ -178,7 +203,15 @@ impl FactSource for SharedFacts {
         self.read(|facts| facts.version(key))
     }
 
+    fn singles_on(&self, node: &str) -> Vec<Single> {
+        self.read(|facts| facts.singles_on(node))
+    }
+
     fn now(&self) -> i64 {
         self.read(|facts| facts.now)
+    }
+
+    fn drain_times(&self, nodes: &[&str]) -> Vec<Option<i64>> {
+        self.read(|facts| facts.drain_times(nodes))
     }
 }

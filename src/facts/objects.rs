@@ -447,6 +447,36 @@ pub struct BudgetSpec {
     pub unhealthy_pod_eviction_policy: Option<String>,
 }
 
+/// An autoscaling/v2 HorizontalPodAutoscaler.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Autoscaler {
+    /// `metadata`
+    pub metadata: Meta,
+    /// `spec`
+    pub spec: AutoscalerSpec,
+}
+
+/// `spec` of an autoscaler
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AutoscalerSpec {
+    /// What it scales, in its own namespace.
+    pub scale_target_ref: ScaleTarget,
+    /// How many replicas it gives at most.
+    pub max_replicas: i64,
+}
+
+/// What an autoscaler scales
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ScaleTarget {
+    /// `Deployment`, `StatefulSet`, …
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// `status` of a budget
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -510,6 +540,36 @@ pub struct Lease {
 pub struct LeaseSpec {
     /// When it was renewed last.
     pub renew_time: Option<Timestamp>,
+}
+
+/// A storage.k8s.io/v1 VolumeAttachment: a volume that is being attached to a node, is, or is not detached yet.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct VolumeAttachment {
+    /// `metadata`
+    pub metadata: Meta,
+    /// `spec`
+    pub spec: VolumeAttachmentSpec,
+}
+
+/// `spec` of a VolumeAttachment
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VolumeAttachmentSpec {
+    /// The driver that attaches and detaches.
+    pub attacher: String,
+    /// The node.
+    pub node_name: String,
+    /// What is attached.
+    pub source: VolumeAttachmentSource,
+}
+
+/// `source` of a VolumeAttachment
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VolumeAttachmentSource {
+    /// A PersistentVolume; none for a volume that a pod holds inline.
+    pub persistent_volume_name: Option<String>,
 }
 
 /// An events.k8s.io/v1 or v1 Event.
@@ -608,7 +668,7 @@ macro_rules! objects {
     )*};
 }
 
-objects! { Node Pod Controller Budget Job Lease Event WebhookConfiguration }
+objects! { Node Pod Controller Budget Autoscaler Job Lease Event WebhookConfiguration VolumeAttachment }
 
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())

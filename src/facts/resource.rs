@@ -21,12 +21,16 @@ pub enum Resource {
     DaemonSets,
     /// policy/v1 poddisruptionbudgets.
     Budgets,
+    /// autoscaling/v2 horizontalpodautoscalers.
+    Autoscalers,
     /// batch/v1 jobs.
     Jobs,
     /// v1 events.
     Events,
     /// Leases of the nodes, in kube-node-lease.
     Leases,
+    /// storage.k8s.io/v1 volumeattachments.
+    VolumeAttachments,
     /// admissionregistration.k8s.io/v1 validatingwebhookconfigurations.
     ValidatingWebhooks,
     /// admissionregistration.k8s.io/v1 mutatingwebhookconfigurations.
@@ -35,7 +39,7 @@ pub enum Resource {
 
 impl Resource {
     /// Every one.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Nodes,
         Self::Pods,
         Self::Deployments,
@@ -43,9 +47,11 @@ impl Resource {
         Self::StatefulSets,
         Self::DaemonSets,
         Self::Budgets,
+        Self::Autoscalers,
         Self::Jobs,
         Self::Events,
         Self::Leases,
+        Self::VolumeAttachments,
         Self::ValidatingWebhooks,
         Self::MutatingWebhooks,
     ];
@@ -60,9 +66,11 @@ impl Resource {
             Self::StatefulSets => "/apis/apps/v1/statefulsets",
             Self::DaemonSets => "/apis/apps/v1/daemonsets",
             Self::Budgets => "/apis/policy/v1/poddisruptionbudgets",
+            Self::Autoscalers => "/apis/autoscaling/v2/horizontalpodautoscalers",
             Self::Jobs => "/apis/batch/v1/jobs",
             Self::Events => "/api/v1/events",
             Self::Leases => "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+            Self::VolumeAttachments => "/apis/storage.k8s.io/v1/volumeattachments",
             Self::ValidatingWebhooks => "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
             Self::MutatingWebhooks => "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
         }
@@ -88,20 +96,25 @@ impl Resource {
             Self::StatefulSets => "statefulsets.apps",
             Self::DaemonSets => "daemonsets.apps",
             Self::Budgets => "poddisruptionbudgets.policy",
+            Self::Autoscalers => "horizontalpodautoscalers.autoscaling",
             Self::Jobs => "jobs.batch",
             Self::Events => "events",
             Self::Leases => "leases.coordination.k8s.io",
+            Self::VolumeAttachments => "volumeattachments.storage.k8s.io",
             Self::ValidatingWebhooks => "validatingwebhookconfigurations.admissionregistration.k8s.io",
             Self::MutatingWebhooks => "mutatingwebhookconfigurations.admissionregistration.k8s.io",
         }
     }
 
-    /// The kind of the language that it feeds; leases feed the nodes' `silent_for` and are no kind of their own.
+    /// The kind of the language that it feeds. No kind of their own are leases, which feed the nodes' `silent_for`, autoscalers,
+    /// which tell how far workloads may be scaled, and volume attachments; drains read the latter two.
     pub fn kind(self) -> Kind {
         match self {
-            Self::Nodes | Self::Leases => Kind::Node,
+            Self::Nodes | Self::Leases | Self::VolumeAttachments => Kind::Node,
             Self::Pods => Kind::Pod,
-            Self::Deployments | Self::ReplicaSets | Self::StatefulSets | Self::DaemonSets => Kind::Workload,
+            Self::Deployments | Self::ReplicaSets | Self::StatefulSets | Self::DaemonSets | Self::Autoscalers => {
+                Kind::Workload
+            }
             Self::Budgets => Kind::Budget,
             Self::Jobs => Kind::Job,
             Self::Events => Kind::Event,
@@ -125,14 +138,22 @@ impl Resource {
 
     /// Whether a cluster can be worked on without it: what reads it is unknown then.
     pub(super) fn is_optional(self) -> bool {
-        matches!(self, Self::Jobs | Self::Events | Self::Leases | Self::ValidatingWebhooks | Self::MutatingWebhooks)
+        match self {
+            Self::Autoscalers | Self::Jobs | Self::Events | Self::Leases | Self::VolumeAttachments => true,
+            Self::ValidatingWebhooks | Self::MutatingWebhooks => true,
+            Self::Nodes | Self::Pods | Self::Budgets => false,
+            Self::Deployments | Self::ReplicaSets | Self::StatefulSets | Self::DaemonSets => false,
+        }
     }
 
     /// Whether it is watched for these needs.
     pub(super) fn is_needed(self, needs: Needs) -> bool {
         match self {
+            Self::Autoscalers => needs.autoscalers,
             Self::Jobs => needs.jobs,
             Self::Events => needs.events,
+            Self::Leases => needs.heartbeats,
+            Self::VolumeAttachments => needs.attachments,
             Self::ValidatingWebhooks | Self::MutatingWebhooks => needs.webhooks,
             _ => true,
         }

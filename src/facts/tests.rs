@@ -4,6 +4,7 @@ mod changes;
 mod confirming;
 mod fields;
 mod freshness;
+mod leaving;
 mod watching;
 
 use std::sync::Arc;
@@ -71,6 +72,10 @@ fn world() -> Snapshot {
         "metadata": meta("shop", "guard"), "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
         "status": {"disruptionsAllowed": 1, "currentHealthy": 2, "desiredHealthy": 1, "expectedPods": 2},
     });
+    let autoscaler = json!({
+        "metadata": meta("shop", "web"),
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "minReplicas": 2, "maxReplicas": 6},
+    });
     let lease =
         json!({"metadata": meta("kube-node-lease", "n1"), "spec": {"renewTime": "2025-12-31T23:59:50.000000Z"}});
     let event = json!({
@@ -87,7 +92,9 @@ fn world() -> Snapshot {
         ("statefulsets.apps", vec![]),
         ("daemonsets.apps", vec![]),
         ("poddisruptionbudgets.policy", vec![budget]),
+        ("horizontalpodautoscalers.autoscaling", vec![autoscaler]),
         ("leases.coordination.k8s.io", vec![lease]),
+        ("volumeattachments.storage.k8s.io", vec![]),
         ("jobs.batch", vec![json!({"metadata": meta("shop", "import"), "status": {"active": 1}})]),
         ("events", vec![event]),
         ("validatingwebhookconfigurations.admissionregistration.k8s.io", vec![hooks]),

@@ -43,7 +43,8 @@ pub struct Watched {
 /// Lists every kind that is needed and keeps it up to date by watch; comes back once every list was read.
 ///
 /// # Errors
-/// What the server refused. Kinds that a cluster can be worked on without (jobs, events, webhooks, leases) are unknown then.
+/// What the server refused. Kinds that a cluster can be worked on without (jobs, events, webhooks, leases, autoscalers,
+/// volume attachments) are unknown then.
 pub async fn watch(requests: &Requests, needs: Needs, clock: Arc<dyn Clock>) -> Result<Watched, RequestError> {
     let facts = SharedFacts::new(Facts::new(clock.now(), true, needs.raw, Vec::new()));
     let watcher = Watcher { requests: requests.clone(), facts: facts.clone(), clock };

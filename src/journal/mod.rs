@@ -9,6 +9,7 @@
 //! | `journal.lock`, `journal.<n>.lock` | who drives the run; the kernel holds the lock, the text is for people | by each driver |
 //! | `graph.json.gz`, `sources/…` | what the run carries out, and the text that it was made of | once, before the first record |
 //! | `alive`, `alive.<n>` | when a driver was last alive, unix milliseconds; locked too, for those who only look | now and then, not synced |
+//! | `inbox/…` | what people say to whoever drives the run | by them, synced; removed by the driver |
 //! | `journal.torn-<offset>`, `journal.<n>.torn-<offset>` | what was cut off after a crash | on repair |
 //!
 //! A line is `<crc32 of the json, 8 hex> <bytes of the json, decimal> <json>\n`. The first holds a
@@ -35,6 +36,7 @@ mod epoch;
 mod error;
 mod file;
 mod frame;
+mod inbox;
 mod lock;
 mod read;
 mod record;
@@ -51,6 +53,7 @@ pub use crate::digest::sha256_hex;
 pub use epoch::{EpochGuard, Takeover};
 pub use error::JournalError;
 pub use file::{CrashPoint, Journal, MayAppend, Opened};
+pub use inbox::{Delivery, Inbox};
 pub use lock::{Holder, LockState};
 pub use read::{Read, Salvaged, TornTail, read_only, salvage};
 pub use record::{FORMAT, Header, Payload, READER, RECORD_VERSION, Record};

@@ -4,6 +4,7 @@ mod appending;
 mod damage;
 mod folders;
 mod locking;
+mod messages;
 mod stores;
 mod takeover;
 

@@ -10,6 +10,13 @@ pub fn host_name() -> String {
         .map_or_else(|| "this machine".to_owned(), |name| name.trim().to_owned())
 }
 
+/// The user of the operating system that this process belongs to, by name, or by number where it has none.
+pub fn user_name() -> String {
+    let id = nix::unistd::Uid::effective();
+    let user = nix::unistd::User::from_uid(id).ok().flatten();
+    user.map_or_else(|| format!("user {id}"), |user| user.name)
+}
+
 /// The host's boot and the start of process `pid` in it, as one text; `None` if there is no such process that runs.
 #[cfg(target_os = "linux")]
 pub(super) fn started(pid: i32) -> Option<String> {

@@ -21,7 +21,7 @@ use crate::engine::event::Process;
 
 pub use clock::SystemClock;
 pub use commands::HostCommands;
-pub use identity::host_name;
+pub use identity::{host_name, user_name};
 pub use webhooks::HttpWebhooks;
 
 /// Wall time. Sleeping goes through tokio's clock, which a rehearsal pauses and advances.

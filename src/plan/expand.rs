@@ -13,6 +13,7 @@ use crate::expr::{Bindings, FactSource};
 use crate::facts::reads::Reads;
 use crate::source::{SourceMap, Span};
 
+use super::estimate::{Estimate, Estimator};
 use super::graph::{Action, Block, Code, Gate, Group, Guard, Node, NodeKind, OnFailure, Place, Seen};
 use super::headline::headline;
 use super::ids::{Numbered, path};
@@ -81,6 +82,12 @@ impl<'a> Planner<'a> {
         if let Ok(Value::Object(cluster)) = self.facts.fact("cluster", &mut reads) {
             self.seen.kubelet = self.facts.field(&cluster, "oldest_kubelet", &mut reads).ok();
         }
+    }
+
+    /// How long the whole mostly takes.
+    pub(super) fn estimate(&self, root: &Block) -> Estimate {
+        let names = |slot: &str| self.values.get(slot).cloned();
+        Estimator::new(self.facts, &names, &self.seen.keys).block(root, "")
     }
 
     /// Whether what stands here is outside every rollout's body, so that its early values are known now.

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::types::Type;
 use crate::catalog::value::Value;
+use crate::facts::Single;
+
+use super::estimate::Estimate;
 
 /// The schema that [`Graph`] is written in; a reader refuses a higher one.
 pub const SCHEMA: u32 = 1;
@@ -78,6 +81,21 @@ pub struct Seen {
     /// By the id of a rollout: the key of `one … at a time` of each planned element.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, Vec<Value>>,
+    /// By the id of a rollout that drains nodes: the single replicas on its planned elements.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub away: BTreeMap<String, Away>,
+    /// How long the whole mostly takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+}
+
+/// Workloads of one replica that a rollout's drains take away until a replacement is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Away {
+    /// How many there are.
+    pub count: usize,
+    /// The first of them: those that are away longest first, those of which that is not known last.
+    pub longest: Vec<Single>,
 }
 
 impl Seen {

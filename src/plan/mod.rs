@@ -7,6 +7,8 @@
 //!
 //! - `expand`, `choice`, `rollout`, `task`: statements to nodes; `ids`, `called`, `headline`: what they are called
 //! - `names`: which slot a name stands for; `values`: what is evaluated now, and what is pinned later
+//! - `away`: what drains take away for a while, for pictures of the plan
+//! - [`estimate`]: how long it mostly takes
 //! - `parameters`: what the caller gave; `sizes`: counts and shares; `unsupported`: what this version leaves out
 //!
 //! | code | what it says |
@@ -22,10 +24,13 @@
 //! | E413 | a number, duration or share out of its range |
 //! | E414 | `on failure` or a guard in an `if` that is decided now |
 //! | E415 | a plan that grows too large |
+//! | E416 | a window that is computed and cannot be told, or is none |
 //! | E499 | a fault of sprag itself |
 
+mod away;
 mod called;
 mod choice;
+pub mod estimate;
 mod expand;
 pub mod graph;
 mod headline;
@@ -33,10 +38,12 @@ mod ids;
 mod names;
 mod parameters;
 mod rollout;
+mod schedule;
 mod sizes;
 mod task;
 mod unsupported;
 mod values;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -53,6 +60,7 @@ use crate::source::SourceMap;
 use expand::Planner;
 use graph::{ClusterInfo, Graph, SCHEMA};
 
+pub use away::has_drain;
 pub use ids::{path, segment};
 pub use parameters::{parameter_from_json, parse_parameter};
 pub use sizes::{at_most, batch_sizes, batches_by, share_down, share_up};
@@ -84,6 +92,7 @@ pub fn plan(
         return Err(planner.diagnostics);
     }
     planner.see_cluster();
+    planner.seen.estimate = Some(planner.estimate(&root));
     let texts = canonical_texts(program, sources);
     Ok(Graph {
         schema: SCHEMA,

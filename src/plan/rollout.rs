@@ -32,6 +32,7 @@ impl Planner<'_> {
         let planned = planned.map(|planned| self.in_order(planned, &slot, order.as_ref()));
         self.see_keys(id, planned.as_deref(), &slot, one.as_ref());
         let (body, pins) = self.body(rollout, id);
+        self.see_away(id, planned.as_deref(), &body);
         self.names.leave();
         Rollout {
             element: rollout.element.clone(),

@@ -325,14 +325,7 @@ fn what_this_version_leaves_out_is_listed() {
          }",
     );
     let all: Vec<_> = unsupported(&graph).into_iter().map(|(place, what)| format!("{} {what}", place.line)).collect();
-    let expected = [
-        "1 the guard `halt when`",
-        "2 `approve`",
-        "3 `defer blocked after`",
-        "5 `undo { … }`",
-        "6 the function `window`",
-    ];
-    assert_eq!(all, expected);
+    assert_eq!(all, ["3 `defer blocked after`"]);
 }
 
 #[test]

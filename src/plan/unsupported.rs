@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use crate::catalog::actions;
 use crate::catalog::functions::FUNCTIONS;
 
-use super::graph::{Action, Block, Code, Gate, Graph, Group, Node, NodeKind, OnFailure, Place, Rollout, Size};
+use super::graph::{Action, Block, Code, Gate, Graph, Group, Node, NodeKind, Place, Rollout, Size};
 
 /// What of a plan this version does not carry out: each statement's place and what it is, such as ``the action `job` ``.
 pub fn unsupported(graph: &Graph) -> Vec<(Place, String)> {
     let mut found = Found::default();
-    found.block(&graph.root, &Place::default());
+    found.block(&graph.root);
     found.all
 }
 
@@ -28,11 +28,7 @@ impl Found {
         }
     }
 
-    fn block(&mut self, block: &Block, around: &Place) {
-        if block.on_failure == Some(OnFailure::Rollback) {
-            let place = block.nodes.first().map_or(around, |node| &node.place);
-            self.tell(place, "`on failure rollback` of this block");
-        }
+    fn block(&mut self, block: &Block) {
         for node in &block.nodes {
             self.node(node);
         }
@@ -45,22 +41,24 @@ impl Found {
             NodeKind::Record { value, .. } | NodeKind::Let { value, .. } => self.code(value, place),
             NodeKind::Wait { duration } => self.code(duration, place),
             NodeKind::WaitUntil(gate) | NodeKind::Assert(gate) => self.gate(gate, place),
-            NodeKind::Approve { .. } => self.tell(place, "`approve`"),
+            NodeKind::Approve { question, within, by } => {
+                self.code(question, place);
+                self.codes([within, by].into_iter().flatten(), place);
+            }
             NodeKind::Rollout(rollout) => self.rollout(rollout, place),
             NodeKind::Parallel { concurrency, body } => {
                 self.codes(concurrency, place);
-                self.block(body, place);
+                self.block(body);
             }
             NodeKind::Group(group) => self.group(group, place),
             NodeKind::If { arms, otherwise, .. } => {
                 for (condition, block) in arms {
                     self.code(condition, place);
-                    self.block(block, place);
+                    self.block(block);
                 }
-                self.block(otherwise, place);
+                self.block(otherwise);
             }
             NodeKind::Guard(guard) => {
-                self.tell(place, format!("the guard `{}`", guard.kind));
                 self.code(&guard.condition, place);
             }
         }
@@ -73,8 +71,7 @@ impl Found {
         self.codes(action.args.iter().map(|(_, code)| code), place);
         self.codes([&action.when, &action.done_when].into_iter().flatten(), place);
         if let Some(undo) = &action.undo {
-            self.tell(place, "`undo { … }`");
-            self.block(undo, place);
+            self.block(undo);
         }
     }
 
@@ -95,21 +92,20 @@ impl Found {
                 self.code(code, place);
             }
         }
-        self.block(&rollout.body, place);
+        self.block(&rollout.body);
         for block in [&rollout.between, &rollout.finally].into_iter().flatten() {
-            self.block(block, place);
+            self.block(block);
         }
     }
 
     fn group(&mut self, group: &Group, place: &Place) {
         self.codes(&group.when, place);
-        self.block(&group.body, place);
+        self.block(&group.body);
         if let Some(finally) = &group.finally {
-            self.block(finally, place);
+            self.block(finally);
         }
         if let Some(undo) = &group.undo {
-            self.tell(place, "the `undo { … }` of a task");
-            self.block(undo, place);
+            self.block(undo);
         }
     }
 

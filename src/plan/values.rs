@@ -28,7 +28,10 @@ pub(super) enum Range {
 impl Planner<'_> {
     /// A copy with slots for names.
     pub(super) fn resolve(&mut self, typed: &Typed) -> Typed {
-        let Node::Name(name) = &typed.node else { return rebuilt(typed, &mut |part| self.resolve(part)) };
+        let Node::Name(name) = &typed.node else {
+            let copy = rebuilt(typed, &mut |part| self.resolve(part));
+            return self.with_window(copy);
+        };
         let (slot, moment) = match self.names.get(name) {
             Some(Bound::Slot(slot, moment)) => (slot.clone(), *moment),
             Some(Bound::Given(given)) => return (**given).clone(),
@@ -252,7 +255,7 @@ pub(super) fn reads_cluster(typed: &Typed) -> bool {
 }
 
 /// Whether that holds for an expression or a part of it.
-fn any(typed: &Typed, holds: &mut dyn FnMut(&Typed) -> bool) -> bool {
+pub(super) fn any(typed: &Typed, holds: &mut dyn FnMut(&Typed) -> bool) -> bool {
     holds(typed) || parts(typed).into_iter().any(|part| any(part, holds))
 }
 

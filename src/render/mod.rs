@@ -3,6 +3,7 @@
 //! Pure: the same graph gives the same text, on every machine.
 
 mod counts;
+mod length;
 mod page;
 mod steps;
 mod tree;
@@ -25,6 +26,10 @@ pub fn text(graph: &Graph, options: TextOptions) -> String {
         steps::list(graph, &mut page);
     } else {
         tree::tree(graph, &mut page);
+    }
+    if let Some(estimate) = graph.seen.estimate.filter(|estimate| estimate.total() > 0) {
+        page.blank();
+        page.line(0, "", &length::words(estimate), "");
     }
     page.finish()
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::catalog::actions::Class;
 use crate::catalog::value::{Value, format_duration};
-use crate::plan::graph::{Action, Block, Code, Gate, Graph, Group, Guard, Node, NodeKind, OnFailure, Rollout, Size};
-use crate::plan::path;
+use crate::facts::Single;
+use crate::plan::graph::{
+    Action, Away, Block, Code, Gate, Graph, Group, Guard, Node, NodeKind, OnFailure, Rollout, Size,
+};
+use crate::plan::{has_drain, path};
 
 use super::counts::{
     batches_of, class_of, commits_in, counted, element_word, is_commit, nodes_of, side_by_side, steps_of, steps_of_node,
@@ -17,6 +20,9 @@ const DRAWN: usize = 8;
 
 /// How many elements of a batch are named.
 const NAMED: usize = 3;
+
+/// How many single replicas are named.
+const SINGLES: usize = 3;
 
 const POINT: &str = "▲ no way back";
 
@@ -56,12 +62,14 @@ fn time(ms: i64) -> String {
 
 /// Every statement, rollouts as templates, tasks folded.
 pub(super) fn tree(graph: &Graph, page: &mut Page) {
-    Tree { graph, page }.block(&graph.root, "", 2);
+    Tree { graph, page, away: None }.block(&graph.root, "", 2);
 }
 
 struct Tree<'t> {
     graph: &'t Graph,
     page: &'t mut Page,
+    /// Of the rollout around: what its first drain takes away, until it is told.
+    away: Option<&'t Away>,
 }
 
 impl Tree<'_> {
@@ -73,6 +81,9 @@ impl Tree<'_> {
         }
         for node in &block.nodes {
             self.node(node, prefix, indent);
+            if has_drain(node) {
+                self.away(indent + 4);
+            }
         }
     }
 
@@ -101,6 +112,17 @@ impl Tree<'_> {
             NodeKind::Group(group) => self.group(node, group, &id, indent),
             NodeKind::If { arms, otherwise, .. } => self.choice(arms, otherwise, prefix, indent),
             NodeKind::Guard(guard) => self.page.line(indent, "│ ", &guard_text(guard), ""),
+        }
+    }
+
+    /// How long single replicas are away.
+    fn away(&mut self, indent: usize) {
+        let Some(away) = self.away.take() else { return };
+        for single in away.longest.iter().take(SINGLES) {
+            self.page.line(indent, "", &single_text(single), "");
+        }
+        if let Some(more @ 1..) = away.count.checked_sub(SINGLES) {
+            self.page.line(indent, "", &format!("away: {more} more of 1 replica"), "");
         }
     }
 
@@ -152,7 +174,9 @@ impl Tree<'_> {
         self.batches(rollout, id, word, indent + 2);
         let inner = indent + 3;
         self.page.line(inner, "  ", &format!("each {word}"), "");
+        let around = std::mem::replace(&mut self.away, self.graph.seen.away.get(id));
         self.block(&rollout.body, &path(id, &rollout.element), inner + 2);
+        self.away = around;
         self.part("between batches", rollout.between.as_ref(), &path(id, "between@"), inner);
         self.part("finally", rollout.finally.as_ref(), &path(id, "finally"), inner);
     }
@@ -176,6 +200,17 @@ impl Tree<'_> {
             from = to;
         }
     }
+}
+
+/// `away: pay/api about 35s (1 replica, node n-1)`
+fn single_text(single: &Single) -> String {
+    let Single { workload, node, start, is_after_end } = single;
+    let how_long = match start {
+        Some(start) => format!(" about {}", format_duration((*start).max(1_000))),
+        None => ", its pod does not tell how long".to_owned(),
+    };
+    let after_end = if *is_after_end && start.is_some() { " after it has ended" } else { "" };
+    format!("away: {workload}{how_long}{after_end} (1 replica, node {node})")
 }
 
 /// A few elements by name; more by how many have each key, or as far as they can be named.

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::engine::event::Event;
-use crate::engine::observe::Observer;
+use crate::engine::observe::{Observer, PodsGone};
 use crate::engine::state::RunState;
 use crate::journal::Record;
 
@@ -37,7 +37,7 @@ impl<W: Write> Observer for JsonLines<W> {
         self.write(&serde_json::json!({ "output": { "step": step, "line": line } }));
     }
 
-    fn counted(&mut self, _step: &str, _done: usize, _of: usize) {}
+    fn counted(&mut self, _step: &str, _pods: PodsGone) {}
 
     fn remark(&mut self, line: &str) {
         self.write(&serde_json::json!({ "remark": line }));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use crate::engine::event::Event;
-use crate::engine::observe::Observer;
+use crate::engine::observe::{Observer, PodsGone};
 use crate::engine::state::RunState;
 use crate::journal::Record;
 
@@ -60,7 +60,7 @@ impl<W: Write> Observer for Lines<W> {
         self.say(&format!("{step}  | {text}"));
     }
 
-    fn counted(&mut self, _step: &str, _done: usize, _of: usize) {}
+    fn counted(&mut self, _step: &str, _pods: PodsGone) {}
 
     fn remark(&mut self, text: &str) {
         self.say(text);

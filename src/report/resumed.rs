@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::engine::hold_after;
 use crate::engine::locate::locate;
 use crate::engine::state::{Phase, RunState, StepState, StepStatus};
 use crate::plan::graph::NodeKind;
@@ -17,14 +18,14 @@ pub fn render_resumed(run: &str, state: &RunState, absent: i64) -> String {
     let progress = progress_of(state).map(|progress| format!(" in {progress}")).unwrap_or_default();
     let mut out = format!("{}  run {run}   {what} {} ago{progress}\n", state.graph.name, took(absent));
     for (id, step) in &state.steps {
-        if let Some(line) = found(state, id, step) {
+        if let Some(line) = found(state, id, step, absent) {
             let _ = writeln!(out, "  {line}");
         }
     }
     out
 }
 
-fn found(state: &RunState, id: &str, step: &StepState) -> Option<String> {
+fn found(state: &RunState, id: &str, step: &StepState, absent: i64) -> Option<String> {
     let located = locate(&state.graph, id)?;
     match &step.status {
         StepStatus::Running => {
@@ -39,12 +40,20 @@ fn found(state: &RunState, id: &str, step: &StepState) -> Option<String> {
                 },
                 NodeKind::Action(_) => "done again: it is the same twice".to_owned(),
                 NodeKind::Wait { .. } => "its time went on".to_owned(),
+                NodeKind::Approve { .. } => "still asks a person".to_owned(),
+                _ if step.hold.is_some() && hold_after(step, absent).is_none() => {
+                    "looked at again: nobody saw whether it held, its time begins anew".to_owned()
+                }
+                _ if step.hold.is_some() => "looked at again: it held, its time goes on".to_owned(),
                 _ => "looked at again".to_owned(),
             };
             Some(format!("{id}   was under way   {how}"))
         }
         StepStatus::Retrying(_) => Some(format!("{id}   was between two attempts   goes on")),
         StepStatus::Failed(failure) if step.given_up => Some(format!("{id}   {}   stays failed", failure.message)),
+        StepStatus::Failed(failure) if state.is_being_undone(id) => {
+            Some(format!("{id}   failed: {}   it is undone, not begun anew", failure.message))
+        }
         StepStatus::Failed(failure) => Some(format!("{id}   failed: {}   begun anew", failure.message)),
         StepStatus::InDoubt(why) => Some(format!("{id}   in doubt: {why}")),
         StepStatus::Open | StepStatus::Done | StepStatus::Skipped => None,

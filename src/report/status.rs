@@ -28,7 +28,18 @@ pub fn render_status(run: &str, state: &RunState, driven: Option<&str>, now: i64
     for (id, rollout) in &state.rollouts {
         let _ = writeln!(out, "  rollout {id}   {}", rollout_line(rollout));
     }
+    if let Some(abort) = state.abort.as_ref().filter(|_| !matches!(state.phase, Phase::Ended(_))) {
+        let _ = writeln!(out, "  given up by {}: it stops, and ends", abort.by);
+    }
+    let questions = state.questions();
     for (id, step) in &state.steps {
+        if let Some(question) = questions.iter().find(|question| question.step == *id) {
+            let whom = question.by.as_ref().map(|by| format!(" of `{by}`")).unwrap_or_default();
+            let text = &question.text;
+            let _ = writeln!(out, "  {id}   asks a person{whom} for {}: {text}", took(now - step.started));
+            let _ = writeln!(out, "  {:width$}   say yes with   sprag approve {run} {id}", "", width = id.len());
+            continue;
+        }
         let word = match &step.status {
             StepStatus::Running | StepStatus::Retrying(_) => step.status.word().to_owned(),
             StepStatus::InDoubt(why) => format!("in doubt: {why}"),
@@ -84,8 +95,14 @@ pub fn status_json(run: &str, state: &RunState, driven: Option<&str>) -> serde_j
             (id.clone(), value)
         })
         .collect();
+    let questions: Vec<_> = state
+        .questions()
+        .iter()
+        .map(|one| json!({ "step": one.step, "text": one.text, "by": one.by, "deadline": one.deadline }))
+        .collect();
     json!({
         "schema": 1, "run": run, "playbook": state.graph.name, "digest": state.graph.digest, "phase": state.phase.word(),
+        "questions": questions, "given_up_by": state.abort.as_ref().map(|abort| &abort.by),
         "started": state.started, "last": state.last, "out_of_reach": state.out_of_reach, "driven_by": driven, "rollouts": rollouts, "steps": steps,
     })
 }

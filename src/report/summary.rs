@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use crate::engine::event::{Failure, HaltReason, Id, RunOutcome};
 use crate::engine::locate::locate;
+use crate::engine::people::Question;
 use crate::engine::state::{BlockState, ElementStatus, Phase, RunState, StepStatus};
 
-use super::words::{counted, took};
+use super::words::{counted, date_and_clock, took};
 
 /// The summary of a run as it stands, for stdout.
 pub fn render_summary(run: &str, state: &RunState) -> String {
@@ -19,10 +20,33 @@ pub fn render_summary(run: &str, state: &RunState) -> String {
         let _ = writeln!(out, "in doubt: {id}\n  why    {why}");
         let _ = writeln!(out, "  help   look whether it happened, then   sprag decide {run} {id} retry|done|fail\n");
     }
+    for id in state.stuck() {
+        let _ = writeln!(out, "  stuck  {id}: put back by hand what it was to put back");
+    }
+    for question in state.questions() {
+        out.push_str(&render_question(run, &question));
+    }
     for node in half_way(state) {
-        let _ = writeln!(out, "  state  {node} is half-way: it stays as it is until the run is resumed");
+        let until = match state.phase {
+            Phase::Ended(_) => "finish it by hand, or by a new run: there is no downgrade",
+            _ => "it stays as it is until the run is resumed",
+        };
+        let _ = writeln!(out, "  state  {node} is half-way: {until}");
     }
     let _ = writeln!(out, "{}", headline(run, state));
+    out
+}
+
+/// What waits for a person: what is asked, of whom, until when, and how to answer.
+fn render_question(run: &str, question: &Question) -> String {
+    let mut out = format!("asks: {}\n  {}\n", question.step, question.text);
+    if let Some(by) = &question.by {
+        let _ = writeln!(out, "  of     someone of the group `{by}`");
+    }
+    if let Some(deadline) = question.deadline {
+        let _ = writeln!(out, "  until  {}", date_and_clock(deadline));
+    }
+    let _ = writeln!(out, "  help   say yes with   sprag approve {run} {}\n", question.step);
     out
 }
 
@@ -33,12 +57,20 @@ fn headline(run: &str, state: &RunState) -> String {
     match &state.phase {
         Phase::Ended(RunOutcome::Done) => format!("{name}  run {run}   done in {lasted}{elements}"),
         Phase::Ended(RunOutcome::RolledBack | RunOutcome::Aborted) => {
-            format!("{name}  run {run}   {} after {lasted}{elements}", state.phase.word())
+            let stuck = if state.stuck().next().is_some() { " as far as possible" } else { "" };
+            let by = state.abort.as_ref().map(|abort| format!(" by {}", abort.by)).unwrap_or_default();
+            format!("{name}  run {run}   {}{stuck}{by} after {lasted}{elements}", state.phase.word())
         }
         Phase::Halted(reason) => {
             let why = match reason {
                 HaltReason::StepFailed => "a step failed".to_owned(),
+                HaltReason::Guard { detail } => format!("a guard fired: {detail}"),
                 HaltReason::Asks => "a step asks a person".to_owned(),
+                HaltReason::Parked { until: None } => "parked until a person says something".to_owned(),
+                HaltReason::Parked { until: Some(until) } => {
+                    let left = took(until - state.last);
+                    format!("parked, there is nothing to do for {left}, until {}", date_and_clock(*until))
+                }
                 HaltReason::OutOfReach { detail } => format!("the cluster is out of reach: {detail}"),
                 HaltReason::Interrupted { signal } => format!("stopped by {signal}"),
             };
@@ -73,7 +105,9 @@ fn failures(state: &RunState) -> impl Iterator<Item = (&Id, &Failure)> {
         BlockState::Failed(failure) => Some((id, failure)),
         _ => None,
     });
-    steps.chain(blocks)
+    let stopped = state.stopped.iter().filter(|(_, one)| one.guard.is_some());
+    let fired = stopped.map(|(id, one)| (one.guard.as_ref().unwrap_or(id), &one.failure));
+    steps.chain(blocks).chain(fired)
 }
 
 fn in_doubt(state: &RunState) -> impl Iterator<Item = (&Id, &String)> {
@@ -89,8 +123,17 @@ fn half_way(state: &RunState) -> Vec<String> {
         return Vec::new();
     }
     let begun = |status: &ElementStatus| matches!(status, ElementStatus::Active | ElementStatus::Failed);
-    let elements = state.rollouts.values().flat_map(|rollout| rollout.elements.iter().zip(&rollout.status));
-    elements.filter(|(_, status)| begun(status)).map(|(element, _)| element.value.to_string()).collect()
+    let mut names = Vec::new();
+    for (id, rollout) in &state.rollouts {
+        for (element, _) in rollout.elements.iter().zip(&rollout.status).filter(|(_, status)| begun(status)) {
+            let prefix = format!("{id}/{}", element.name);
+            // What was put back entirely is not half-way.
+            if !state.is_undone(&prefix) || state.has_committed(&prefix) {
+                names.push(element.value.to_string());
+            }
+        }
+    }
+    names
 }
 
 /// One failure: what, where, why, what to do.

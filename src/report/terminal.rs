@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::engine::event::Event;
-use crate::engine::observe::Observer;
+use crate::engine::observe::{Observer, PodsGone};
 use crate::engine::state::RunState;
 use crate::journal::Record;
 
@@ -84,8 +84,8 @@ impl Observer for Terminal {
         self.say(&format!("{step}  | {text}"));
     }
 
-    fn counted(&mut self, step: &str, done: usize, of: usize) {
-        self.step(step).set_prefix(format!("{step}  {done} of {of} pods gone"));
+    fn counted(&mut self, step: &str, pods: PodsGone) {
+        self.step(step).set_prefix(format!("{step}  {pods}"));
     }
 
     fn remark(&mut self, text: &str) {

@@ -13,6 +13,14 @@ pub(super) fn clock(ms: i64) -> String {
     }
 }
 
+/// A date with a time of day, as `2026-01-31 14:02:11 UTC`: for what may be read days later and elsewhere.
+pub(super) fn date_and_clock(ms: i64) -> String {
+    match jiff::Timestamp::from_millisecond(ms) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        Err(_) => "an unknown time".to_owned(),
+    }
+}
+
 /// How long something took: `0.2 s`, `51 s`, `4 min 10 s`, `3 h 5 min`, `9 days 4 h`.
 pub(crate) fn took(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
@@ -72,6 +80,19 @@ pub(super) fn line(event: &Event, state: &RunState) -> Option<String> {
         Event::BlockSkipped { block } => Some(format!("{block}  skipped: its `when` is false")),
         Event::BlockEntered { .. } => None,
         Event::BlockFailed { block, failure } => Some(format!("{block}  cannot begin: {}", failure.message)),
+        Event::BlockStopped { block, failure, undo, .. } => {
+            let then = if *undo { "it is undone, newest first" } else { "nothing more begins in it" };
+            Some(format!("{}  stops: {}[{}]; {then}", whole_or(block), failure.message, failure.code))
+        }
+        Event::BlockUndone { block, stuck } => Some(match stuck.len() {
+            0 => format!("{}  rolled back", whole_or(block)),
+            some => format!("{}  rolled back as far as possible, {} stuck", whole_or(block), counted(some, "step")),
+        }),
+        Event::Paused { guard, saw } => {
+            let saw = saw.first().map(|saw| format!(" ({saw})")).unwrap_or_default();
+            Some(format!("paused: {}{saw}; what is under way is carried to its end", text_of(guard, state)))
+        }
+        Event::Unpaused { guard } => Some(format!("goes on: {} holds no longer", text_of(guard, state))),
         Event::RolloutStarted { rollout, elements, batches, joined, gone, .. } => {
             let mut text = format!("{rollout}  {}", counted(elements.len(), "element"));
             if elements.is_empty() {
@@ -102,6 +123,18 @@ pub(super) fn line(event: &Event, state: &RunState) -> Option<String> {
             };
             Some(format!("{step}  {word}: decided by {by}"))
         }
+        Event::Approved { step, .. } => {
+            let note = state.steps.get(step).and_then(|step| step.note.clone()).unwrap_or_default();
+            Some(format!("{step}  {note}"))
+        }
+        Event::AbortRequested { by, rollback } => {
+            let undo = if *rollback { ", and what it did is to be undone" } else { "" };
+            Some(format!("{by} gives the run up{undo}: stopping"))
+        }
+        Event::Absent { absent } => Some(format!(
+            "nobody was there for {}: the machine slept, or sprag was stopped; clocks of what is attended stood still",
+            took(*absent)
+        )),
         Event::OutOfReach { since, detail } => Some(format!(
             "the cluster is out of reach for {}: {detail}; nothing begins, clocks stand still",
             took(state.last - since)
@@ -109,6 +142,16 @@ pub(super) fn line(event: &Event, state: &RunState) -> Option<String> {
         Event::InReach { away } => Some(format!("the cluster answers again after {}: going on", took(*away))),
         Event::StopRequested { signal } => Some(format!("{signal}: stopping")),
     }
+}
+
+/// How a block is called; the whole run is no block of a name.
+fn whole_or(block: &str) -> &str {
+    if block.is_empty() { "the run" } else { block }
+}
+
+/// A guard as it is written.
+fn text_of(guard: &str, state: &RunState) -> String {
+    locate(&state.graph, guard).map_or_else(|| guard.to_owned(), |located| located.node.text.clone())
 }
 
 fn progress_line(step: &Id, progress: &Progress) -> Option<String> {

@@ -10,19 +10,30 @@ use super::pod::{shown_name, standing};
 use super::{Reason, SHOWN};
 use crate::facts::objects::{Budget, BudgetSpec, Condition, Pod, condition};
 
+/// A workload that a budget covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Workload {
+    kind: String,
+    /// How many pods it is to have.
+    desired: i64,
+    /// How many an autoscaler may give it at most, where that is more.
+    most: Option<i64>,
+}
+
 /// Whom a budget covers, counted as the disruption controller counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Covered {
-    /// By UID: the kind of a workload, and how many pods it is to have.
-    workloads: BTreeMap<String, (String, i64)>,
+    /// By UID.
+    workloads: BTreeMap<String, Workload>,
     /// Pods without a controller: they can be healthy, and no scale counts them.
     bare: i64,
 }
 
 impl Covered {
-    /// Counts a workload, once however many of its pods are covered.
-    pub fn add_workload(&mut self, uid: &str, kind: &str, desired: i64) {
-        self.workloads.insert(uid.to_owned(), (kind.to_owned(), desired));
+    /// Counts a workload, once however many of its pods are covered; `most` is how far an autoscaler may scale it.
+    pub fn add_workload(&mut self, uid: &str, kind: &str, desired: i64, most: Option<i64>) {
+        let most = most.filter(|most| *most > desired);
+        self.workloads.insert(uid.to_owned(), Workload { kind: kind.to_owned(), desired, most });
     }
 
     /// Counts a pod without a controller, unless it is going or has ended.
@@ -31,7 +42,16 @@ impl Covered {
     }
 
     fn replicas(&self) -> i64 {
-        self.workloads.values().map(|(_, desired)| desired).sum()
+        self.workloads.values().map(|workload| workload.desired).sum()
+    }
+
+    /// The same with every workload scaled as far as its autoscaler may; `None` where none may.
+    fn scaled_out(&self) -> Option<Self> {
+        let mut scaled = self.clone();
+        for workload in scaled.workloads.values_mut() {
+            workload.desired = workload.most.take().unwrap_or(workload.desired);
+        }
+        (scaled.replicas() > self.replicas()).then_some(scaled)
     }
 
     /// How many of its pods can be healthy at once while nobody rolls them out.
@@ -43,8 +63,11 @@ impl Covered {
     fn worded(&self) -> String {
         let count = self.most_healthy();
         match self.workloads.values().next().filter(|_| self.workloads.len() == 1 && self.bare == 0) {
-            Some((kind, 1)) => format!("the {kind} has 1 replica"),
-            Some((kind, _)) => format!("the {kind} has {count} replicas"),
+            Some(Workload { kind, desired, most }) => {
+                let replicas = if *desired == 1 { "replica" } else { "replicas" };
+                let scaled = most.map(|most| format!(", {most} at most by its autoscaler")).unwrap_or_default();
+                format!("the {kind} has {desired} {replicas}{scaled}")
+            }
             None if count == 1 => "it covers 1 pod".to_owned(),
             None => format!("it covers {count} pods"),
         }
@@ -108,11 +131,13 @@ impl Demand {
     }
 }
 
-/// Says that a budget can never allow an eviction of those that it covers as they are scaled (W101, without `who`);
-/// `None` if it can. A budget that covers nothing is nobody's trouble.
+/// Says that a budget can never allow an eviction of those that it covers, as they are scaled and as far as an autoscaler
+/// may scale them (W101, without `who`); `None` if it can. A budget that covers nothing is nobody's trouble.
 pub fn never_allows(budget: &Budget, covered: &Covered) -> Option<Reason> {
     let demand = Demand::read(&budget.spec)?;
-    if covered.most_healthy() == 0 || demand.most_allowed(covered) > 0 {
+    // No demand allows less of more replicas.
+    let allows = |covered: &Covered| demand.most_allowed(covered) > 0;
+    if covered.most_healthy() == 0 || allows(covered) || covered.scaled_out().as_ref().is_some_and(allows) {
         return None;
     }
     let because = match demand {
@@ -131,6 +156,18 @@ pub fn never_allows(budget: &Budget, covered: &Covered) -> Option<Reason> {
     Some(Reason { code: "W101", who: Vec::new(), why, since: None, help: Some(mended(budget, demand, covered)) })
 }
 
+/// Adds to the reason of a budget that it allows no eviction before an autoscaler scales a workload that it covers.
+pub fn needs_scaling(reason: Reason, budget: &Budget, covered: &Covered) -> Reason {
+    let Some(demand) = Demand::read(&budget.spec) else { return reason };
+    let scaled = covered.scaled_out().filter(|scaled| demand.most_allowed(scaled) > 0);
+    if scaled.is_none() || demand.most_allowed(covered) > 0 {
+        return reason;
+    }
+    let why =
+        format!("{}; it allows none before an autoscaler scales what it covers: {}", reason.why, covered.worded());
+    Reason { why, help: Some(mended(budget, demand, covered)), ..reason }
+}
+
 /// What would make a budget allow one eviction at a time.
 fn mended(budget: &Budget, demand: Demand, covered: &Covered) -> String {
     let (namespace, name) = (&budget.metadata.namespace, &budget.metadata.name);
@@ -144,9 +181,12 @@ fn mended(budget: &Budget, demand: Demand, covered: &Covered) -> String {
     };
     let patch = format!("kubectl -n {namespace} patch pdb {name} -p '{{\"spec\":{{{spec}}}}}'");
     let scaled = match (demand, covered.workloads.values().next()) {
-        (Demand::MinAvailable(Amount::Count(count)), Some((kind, _))) if covered.workloads.len() == 1 => {
-            let enough = count + 1 - covered.bare;
-            format!(", or scale the {kind} to {enough} for the time of the upgrade")
+        (Demand::MinAvailable(Amount::Count(count)), Some(workload)) if covered.workloads.len() == 1 => {
+            let (kind, enough) = (&workload.kind, count + 1 - covered.bare);
+            match workload.most {
+                Some(most) if most >= enough => format!(", or let its autoscaler's minReplicas be {enough} meanwhile"),
+                _ => format!(", or scale the {kind} to {enough} for the time of the upgrade"),
+            }
         }
         _ => String::new(),
     };

@@ -10,7 +10,7 @@
 //! | W106 | a replacement does not start: its image, a crash, its configuration |
 //! | W107 | a budget was changed, and its status is not of that change yet |
 //! | W108 | no budget covers a workload, and as many of it are out as may be |
-//! | W109 | an admission webhook refuses an eviction, or does not answer |
+//! | W109 | an admission webhook or policy refuses an eviction, or a webhook does not answer |
 //! | W110 | a pod waits for its turn by `order` |
 //! | W111 | a pod of a Job is awaited |
 //! | W112 | volumes are still attached to a node whose pods are gone |
@@ -24,14 +24,18 @@ mod tests;
 mod waits;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::catalog::value::format_duration;
-use crate::facts::Facts;
 use crate::facts::objects::{Budget, Pod};
+use crate::facts::{Facts, Resource};
 
-pub use budget::{Covered, allows_none_now, never_allows, several};
+pub use budget::{Covered, allows_none_now, needs_scaling, never_allows, several};
 pub use pod::{not_ready, shown_name, standing, terminating};
-pub use waits::{attached, ends_by_itself, no_turn, not_created, not_its_turn, staggered, unknown, webhook};
+pub use waits::{
+    admission, attached, attachments_unknown, ends_by_itself, no_turn, not_created, not_its_turn, refused_by,
+    staggered, unknown,
+};
 
 /// How many names or pods a line shows before it counts the rest.
 const SHOWN: usize = 3;
@@ -73,23 +77,42 @@ impl Reason {
     }
 }
 
-/// Why a budget holds the pods `who` back: first the budget itself, then those of its pods that cannot become ready or
-/// cannot be created.
+/// Why a budget holds the pods `who` back: first what keeps it from being whole where that is known, pods that cannot be
+/// created; then the budget itself, and those of its pods that cannot become ready.
 pub fn held_by(facts: &Facts, budget: &Budget, who: Vec<String>, now: i64) -> Vec<Reason> {
     let pods = facts.pods_of_budget(budget);
-    let reason = match covered(facts, budget).and_then(|covered| never_allows(budget, &covered)) {
+    let covered = covered(facts, budget);
+    let reason = match covered.as_ref().and_then(|covered| never_allows(budget, covered)) {
         Some(never) => Reason { who, ..never },
-        None => allows_none_now(budget, &pods, who, now),
+        None => {
+            let reason = allows_none_now(budget, &pods, who, now);
+            covered.iter().fold(reason, |reason, covered| needs_scaling(reason, budget, covered))
+        }
     };
+    missing(facts, &pods).into_iter().chain([reason]).chain(pods.iter().filter_map(|pod| not_ready(pod))).collect()
+}
+
+/// Why a pod that no budget covers waits for replacements of its workload's pods: `reason` says how many are out; before it
+/// stands what keeps them from being created, and after it what keeps them from being ready.
+pub fn staggered_by(facts: &Facts, pod: &Pod, reason: Reason) -> Vec<Reason> {
+    let pods = facts.workload_of(pod).map(|workload| facts.pods_of_workload(&workload.uid)).unwrap_or_default();
+    missing(facts, &pods).into_iter().chain([reason]).chain(pods.iter().filter_map(|pod| not_ready(pod))).collect()
+}
+
+/// What keeps the controllers of these pods from creating others.
+fn missing(facts: &Facts, pods: &[Arc<Pod>]) -> Vec<Reason> {
     let controllers: BTreeSet<&str> =
         pods.iter().filter_map(|pod| pod.metadata.controller()).map(|controller| controller.uid.as_str()).collect();
-    let missing = controllers.into_iter().filter_map(|uid| not_created(facts.controller(uid)?));
-    std::iter::once(reason).chain(pods.iter().filter_map(|pod| not_ready(pod))).chain(missing).collect()
+    controllers.into_iter().filter_map(|uid| not_created(facts.controller(uid)?)).collect()
 }
 
 /// Whom a budget covers, as the disruption controller counts (disruption.go `getExpectedScale`). `None` where that is
-/// not known, or changes because an owner rolls its pods out: a surge can allow what the numbers at rest never do.
+/// not known, or changes because an owner rolls its pods out: a surge can allow what the numbers at rest never do. Workloads
+/// count with all the replicas that an autoscaler may give them.
 pub fn covered(facts: &Facts, budget: &Budget) -> Option<Covered> {
+    if facts.is_lost(Resource::Autoscalers) {
+        return None;
+    }
     let mut covered = Covered::default();
     for pod in facts.pods_of_budget(budget) {
         let Some(controller) = pod.metadata.controller() else {
@@ -103,7 +126,7 @@ pub fn covered(facts: &Facts, budget: &Budget) -> Option<Covered> {
         }
         // A ReplicaSet whose owner is the workload belongs to a Deployment.
         let kind = if controller.uid == workload.uid { controller.kind.as_str() } else { "Deployment" };
-        covered.add_workload(&workload.uid, kind, desired);
+        covered.add_workload(&workload.uid, kind, desired, facts.most_replicas(&workload.uid));
     }
     Some(covered)
 }

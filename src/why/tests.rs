@@ -15,7 +15,7 @@ fn budget(spec: Value) -> Budget {
 fn covers(replicas: i64, bare: usize) -> Covered {
     let mut covered = Covered::default();
     if replicas > 0 {
-        covered.add_workload("uid", "StatefulSet", replicas);
+        covered.add_workload("uid", "StatefulSet", replicas, None);
     }
     (0..bare).for_each(|_| covered.add_bare(&Pod::default()));
     covered
@@ -52,6 +52,44 @@ fn a_budget_that_can_never_allow_an_eviction_is_told_from_one_that_can() {
         let expected = expected.map(|because| format!("budget `pay/ledger` never allows an eviction: {because}"));
         assert_eq!(reason.map(|reason| reason.why), expected, "{spec} of {replicas} and {bare}");
     }
+}
+
+#[test]
+fn a_budget_may_allow_evictions_once_an_autoscaler_has_scaled() {
+    let autoscaled = |replicas: i64, most: i64| {
+        let mut covered = Covered::default();
+        covered.add_workload("uid", "Deployment", replicas, Some(most));
+        covered
+    };
+    let cases = [
+        (json!({"minAvailable": 3}), 3, 6, None),
+        (json!({"minAvailable": 3}), 3, 4, None),
+        (json!({"minAvailable": 3}), 3, 3, Some("minAvailable is 3 and the Deployment has 3 replicas")),
+        // It had been scaled by hand beyond what the autoscaler gives.
+        (json!({"minAvailable": 3}), 3, 2, Some("minAvailable is 3 and the Deployment has 3 replicas")),
+        (
+            json!({"minAvailable": 9}),
+            3,
+            6,
+            Some("minAvailable is 9 and the Deployment has 3 replicas, 6 at most by its autoscaler"),
+        ),
+        (json!({"minAvailable": "90%"}), 5, 10, None),
+        (json!({"maxUnavailable": 0}), 3, 6, Some("maxUnavailable is 0")),
+    ];
+    for (spec, replicas, most, expected) in cases {
+        let reason = never_allows(&budget(spec.clone()), &autoscaled(replicas, most));
+        let expected = expected.map(|because| format!("budget `pay/ledger` never allows an eviction: {because}"));
+        assert_eq!(reason.map(|reason| reason.why), expected, "{spec} of {replicas} and {most} at most");
+    }
+    let budget = budget(json!({"minAvailable": 3}));
+    let reason = |most| needs_scaling(allows_none_now(&budget, &[], Vec::new(), 0), &budget, &autoscaled(3, most));
+    assert_eq!(
+        reason(6).why,
+        "budget `pay/ledger` needs 0 healthy and has 0; it allows none before an autoscaler scales what it covers: the \
+         Deployment has 3 replicas, 6 at most by its autoscaler"
+    );
+    assert!(reason(6).help.is_some_and(|help| help.ends_with(", or let its autoscaler's minReplicas be 4 meanwhile")));
+    assert_eq!(reason(3).why, "budget `pay/ledger` needs 0 healthy and has 0");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //!
 //! A line of `commands` is `NAME [takes D] [exit N,N,…]`: the codes of its starts in turn, the last of them for ever; one
 //! that is not named ends at once, and well. `run` and `resume` take `signal=D` (SIGTERM then, and again with `signal=D,D`)
-//! and `crash=N` (the driver is gone after the nth record).
+//! and `crash=N` (the driver is gone after the nth record), `park=D`, `approve=D,STEP` and `abort=D` (a person says so then,
+//! with `groups=a,b` as one of these groups, with `rollback` to have it undone), and `asleep=D,E` (the machine sleeps then,
+//! for so long). `approve` and `abort` blocks are what a person says while nobody drives the run.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,8 +20,9 @@ use sprag::actions::ownership::{KnownRuns, Standing};
 use sprag::cluster::Requests;
 use sprag::cluster::snapshot::Snapshot;
 use sprag::engine::driver::fold;
-use sprag::engine::event::{Decision, Event, Process};
-use sprag::engine::observe::Observer;
+use sprag::engine::event::{Decision, Event, Process, RunOutcome};
+use sprag::engine::observe::{Observer, PodsGone};
+use sprag::engine::people::{Letter, Login, Message, Person, Word};
 use sprag::engine::state::RunState;
 use sprag::engine::{Run, Settings, drive};
 use sprag::facts::{Resource, SharedFacts};
@@ -29,7 +32,7 @@ use sprag::outside::{
 };
 use sprag::plan::graph::Graph;
 use sprag::report::{Lines, render_resumed, render_summary};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::markdown::Fence;
@@ -67,7 +70,7 @@ impl Running {
     pub(crate) fn resume(&mut self, expected: &Fence) -> String {
         self.at += duration(expected.value("after").unwrap_or("1s"));
         let state = self.state();
-        let absent = self.at - state.last;
+        let absent = self.at - state.last_driven;
         self.store = self.store.reopen();
         format!("{}{}", render_resumed("case", &state, absent), self.go_on(expected))
     }
@@ -90,6 +93,29 @@ impl Running {
         if appended.is_some_and(|result| result.is_ok()) { "noted\n".to_owned() } else { "not noted\n".to_owned() }
     }
 
+    /// What an `approve` or `abort` block notes while nobody drives the run; `after=D` is how long after the driver let go.
+    pub(crate) fn say(&mut self, said: &Fence) -> String {
+        self.at += duration(said.value("after").unwrap_or("1s"));
+        let word = match said.value("step") {
+            Some(step) => Word::Approve { step: step.to_owned() },
+            None => Word::Abort { rollback: said.has("rollback") },
+        };
+        let message = Message { word, by: anna(said) };
+        let mut state = self.state();
+        if let Err(why) = state.can_be_said(&message, self.at) {
+            return format!("{why}\n");
+        }
+        let mut events = vec![message.event()];
+        state.apply(self.at, &events[0]).expect("what can be said can be noted");
+        if state.ends_without_driver() {
+            events.push(Event::RunEnded { outcome: RunOutcome::Aborted });
+        }
+        self.store = self.store.reopen();
+        let appended = futures_util::FutureExt::now_or_never(self.store.append(events, self.at));
+        assert!(appended.is_some_and(|result| result.is_ok()), "noted");
+        render_summary("case", &self.state())
+    }
+
     fn state(&self) -> RunState {
         fold(self.graph.clone(), &self.store.records()).expect("a journal of ours")
     }
@@ -100,7 +126,8 @@ impl Running {
     }
 
     async fn drive(&mut self, expected: &Fence) -> String {
-        let clock = Arc::new(Paused { began: Instant::now(), at: self.at });
+        let asleep = pair(expected.value("asleep")).map(|(at, ms)| (duration(at), duration(ms)));
+        let clock = Arc::new(Paused { began: Instant::now(), at: self.at, asleep });
         let facts = SharedFacts::from_snapshot(&self.snapshot);
         let client = still(&self.snapshot);
         let (signals, received) = mpsc::unbounded_channel();
@@ -111,6 +138,8 @@ impl Running {
                 let _ = signals.send("SIGTERM".to_owned());
             });
         }
+        let (letters, posted) = mpsc::unbounded_channel();
+        post(expected, &letters);
         let said = Arc::new(Mutex::new(Vec::new()));
         let mut observer = Told {
             lines: Lines::new(Shared(said.clone()), self.at),
@@ -124,7 +153,7 @@ impl Running {
         let run = Run {
             id: "case".into(),
             graph: self.graph.clone(),
-            last_seen: records.last().map_or(self.at, |last| last.at),
+            last_seen: if records.is_empty() { self.at } else { self.state().last_driven },
             records,
             store: Arc::new(Crashing { store: self.store.reopen(), left: Mutex::new(crash) }),
             requests: Requests::new(client, clock.clone(), 1),
@@ -134,10 +163,12 @@ impl Running {
             facts,
             outside: Outside { clock: clock.clone(), commands: self.commands.clone(), webhooks: Arc::new(Heard) },
             secrets: BTreeMap::new(),
+            namespace: "default".into(),
             environment: Vec::new(),
             seed: 1,
             host: ("here".to_owned(), 1),
-            settings: Settings::default(),
+            settings: Settings { park: expected.value("park").map(duration), ..Settings::default() },
+            letters: posted,
         };
         let ending = tokio::time::timeout(Duration::from_secs(30 * 86_400), drive(run, received, &mut observer)).await;
         drop(signals);
@@ -156,15 +187,45 @@ fn duration(text: &str) -> i64 {
     sprag::syntax::parse_duration(text).unwrap_or_else(|| panic!("`{text}` is no duration"))
 }
 
-/// Wall time that moves with tokio's paused clock.
+fn pair(text: Option<&str>) -> Option<(&str, &str)> {
+    text?.split_once(',')
+}
+
+/// Who says what is said: one of the groups that a block names, whom the cluster does not know where it names none.
+fn anna(said: &Fence) -> Person {
+    let groups = said.value("groups").map(|groups| groups.split(',').map(str::to_owned).collect());
+    let login = groups.map(|groups| Login { name: "anna@example.com".to_owned(), groups });
+    Person { user: "anna".to_owned(), host: "ws12".to_owned(), login }
+}
+
+/// What people say while the run goes on.
+fn post(expected: &Fence, letters: &mpsc::UnboundedSender<Letter>) {
+    let approve =
+        pair(expected.value("approve")).map(|(after, step)| (duration(after), Word::Approve { step: step.to_owned() }));
+    let rollback = expected.has("rollback");
+    let abort = expected.value("abort").map(|after| (duration(after), Word::Abort { rollback }));
+    for (after, word) in approve.into_iter().chain(abort) {
+        let (letters, message) = (letters.clone(), Message { word, by: anna(expected) });
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(after.unsigned_abs())).await;
+            let _ = letters.send(Letter { message, answer: oneshot::channel().0 });
+        });
+    }
+}
+
+/// Wall time that moves with tokio's paused clock, and alone while the machine is asleep.
 struct Paused {
     began: Instant,
     at: i64,
+    /// After how long it falls asleep, and for how long.
+    asleep: Option<(i64, i64)>,
 }
 
 impl Clock for Paused {
     fn now(&self) -> i64 {
-        self.at + i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
+        let awake = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let asleep = self.asleep.filter(|(after, _)| awake >= *after).map_or(0, |(_, ms)| ms);
+        self.at + awake + asleep
     }
 }
 
@@ -214,8 +275,8 @@ impl Observer for Told {
         self.lines.output(step, line);
         self.take();
     }
-    fn counted(&mut self, step: &str, done: usize, of: usize) {
-        self.lines.counted(step, done, of);
+    fn counted(&mut self, step: &str, pods: PodsGone) {
+        self.lines.counted(step, pods);
     }
     fn remark(&mut self, line: &str) {
         self.lines.remark(line);

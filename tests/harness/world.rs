@@ -5,10 +5,12 @@
 //! nodes:
 //!   - {name: n, count: 3, zones: [a, b], kubelet: v1.36.3, labels: {pool: workers}, ready: false}
 //! workloads:                             # with their pods, one a node in turn
-//!   - {name: shop/cart, kind: Deployment, replicas: 3, nodes: [n-1, n-2]}
+//!   - {name: shop/cart, kind: Deployment, replicas: 3, nodes: [n-1, n-2], starts: 35, restarts: 0}
 //! budgets:                               # of the workload of that name
-//!   - {name: shop/cart, max_unavailable: 1}
+//!   - {name: shop/cart, max_unavailable: 1, covers: 3}
 //! ```
+//!
+//! `covers` is how many pods a budget's status counts, `starts` how many seconds a pod takes until it is ready.
 //!
 //! `count` makes `n-1`, `n-2`, …; without it there is one, called as it says.
 
@@ -64,6 +66,10 @@ struct Workload {
     replicas: usize,
     #[serde(default)]
     nodes: Vec<String>,
+    #[serde(default)]
+    starts: i64,
+    #[serde(default)]
+    restarts: i64,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +77,8 @@ struct Workload {
 struct Budget {
     name: String,
     max_unavailable: i64,
+    #[serde(default)]
+    covers: i64,
 }
 
 fn default_version() -> String {
@@ -180,10 +188,16 @@ fn pod_object(workload: &Workload, index: usize) -> Value {
     metadata["ownerReferences"] = json!([{
         "apiVersion": "apps/v1", "kind": workload.kind, "name": owner["name"], "uid": owner["uid"], "controller": true,
     }]);
+    let ready = CREATED.parse::<jiff::Timestamp>().map(|created| created + jiff::Span::new().seconds(workload.starts));
+    let ready = ready.map(|ready| ready.to_string()).unwrap_or_default();
     json!({
         "metadata": metadata,
         "spec": {"nodeName": workload.nodes.get(index % workload.nodes.len().max(1))},
-        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": CREATED}]},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": ready}],
+            "containerStatuses": [{"name": "main", "ready": true, "restartCount": workload.restarts}],
+        },
     })
 }
 
@@ -191,6 +205,9 @@ fn budget_object(budget: &Budget) -> Value {
     json!({
         "metadata": meta(&budget.name),
         "spec": {"maxUnavailable": budget.max_unavailable, "selector": {"matchLabels": app(&budget.name)}},
-        "status": {"disruptionsAllowed": budget.max_unavailable, "observedGeneration": 1},
+        "status": {
+            "disruptionsAllowed": budget.max_unavailable, "observedGeneration": 1, "currentHealthy": budget.covers,
+            "desiredHealthy": (budget.covers - budget.max_unavailable).max(0), "expectedPods": budget.covers,
+        },
     })
 }

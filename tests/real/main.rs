@@ -1,8 +1,8 @@
 //! Trials on a real control plane: etcd, kube-apiserver, controllers and scheduler, with kwok for the kubelets.
 //!
-//! The first run on a machine builds these from Go modules, which takes ten minutes; see `testbed`. All trials share
-//! one control plane, each in its own pool of nodes and its own namespace. What they do is wait, so more of them run
-//! side by side than there are cores.
+//! The first run on a machine builds these from Go modules, which takes a quarter of an hour; see `testbed`. All trials
+//! but two share one control plane, each in its own pool of nodes and its own namespace. What they do is wait, so more of
+//! them run side by side than there are cores.
 #![allow(unreachable_pub, reason = "in a program, `pub` marks what a module offers to the others")]
 #![allow(clippy::disallowed_methods, reason = "real processes run on the real clock")]
 
@@ -12,8 +12,11 @@ mod scenario_availability;
 mod scenario_away;
 mod scenario_drains;
 mod scenario_faults;
+mod scenario_held;
 mod scenario_lock;
 mod scenario_ownership;
+mod scenario_people;
+mod scenario_skew;
 mod scenario_testbed;
 mod scenario_upgrade;
 mod sprag;
@@ -40,9 +43,12 @@ fn main() -> ExitCode {
         scenario_upgrade::trials(&bed),
         scenario_faults::trials(&bed),
         scenario_ownership::trials(&bed),
+        scenario_people::trials(&bed),
         scenario_drains::trials(&bed),
         scenario_availability::trials(&bed),
+        scenario_held::trials(&bed),
         scenario_lock::trials(&bed),
+        scenario_skew::trials(&bed),
     ]
     .into_iter()
     .flatten()

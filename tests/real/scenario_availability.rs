@@ -26,8 +26,10 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
         bed.trial("availability::what_is_out_survives_a_crash", out_after_crash),
         bed.trial("availability::closures_read_the_pods", closures),
         bed.trial("availability::a_budget_becomes_impossible", impossible),
-        bed.trial("availability::a_quota_forbids_the_replacements", quota),
-        bed.trial("availability::a_webhook_that_is_away", webhook_away),
+        bed.trial("availability::a_quota_forbids_the_replacements", |lab| quota(lab, Workload::deployment("web", 3))),
+        bed.trial("availability::a_quota_forbids_the_replacements_of_a_stateful_set", |lab| {
+            quota(lab, Workload::stateful_set("web", 3).spec("podManagementPolicy", json!("Parallel")))
+        }),
     ]
 }
 
@@ -177,9 +179,10 @@ fn impossible(lab: &Arc<Lab>) -> Outcome {
     Ok(())
 }
 
-fn quota(lab: &Arc<Lab>) -> Outcome {
+/// It is named while the drain waits, and when its time is over.
+fn quota(lab: &Arc<Lab>, workload: Workload) -> Outcome {
     let mut pool = lab.pool("quota", 1, &["a"])?;
-    pool.create(Workload::deployment("web", 3).ready_after("0.5s").stop_after("0.5s"))?;
+    pool.create(workload.ready_after("0.5s").stop_after("0.5s"))?;
     pool.budget("web", json!({"minAvailable": 2}))?;
     pool.settle(SOON)?;
     pool.add(Node::new(&format!("{}-other", pool.name())).zone("b"))?;
@@ -188,29 +191,16 @@ fn quota(lab: &Arc<Lab>) -> Outcome {
     lab.api().create(&pool.path("/api/v1", "resourcequotas"), &quota)?;
     let path = pool.path("/api/v1", "resourcequotas/none");
     until("the quota counts", SOON, || Ok((text(&lab.api().get(&path)?, "/status/used/pods") == "3").then_some(())))?;
-    let (done, said) = Sprag::new(lab)?.drain(&[&pool.nodes()[0]], 1, "timeout: 12s")?;
-    ensure(!done && said.contains("W113") && said.contains("exceeded quota"), format!("it names the quota: {said}"))?;
+    let sprag = Sprag::new(lab)?;
+    sprag.write("drain.sprag", &playbook(&[&pool.nodes()[0]], 1, "timeout: 20s"))?;
+    let mut child = sprag.start(&["run", "drain.sprag"], "run")?;
+    let named = "a replacement cannot be created: ";
+    until("the quota is named", SOON, || Ok(sprag.said("run").contains(named).then_some(())))?;
+    ensure(child.try_wait()?.is_none(), format!("the drain waits: {}", sprag.said("run")))?;
+    let status = child.wait()?;
+    let said = sprag.said("run");
+    ensure(status.code() == Some(10), format!("{status}: {said}"))?;
+    ensure(said.contains("W113") && said.contains("exceeded quota"), format!("it names the quota: {said}"))?;
     let evicted = evictions(&pool)?;
     ensure(evicted.len() == 1, format!("one was evicted: {evicted:?}"))
-}
-
-/// A webhook that has to be asked about evictions in this namespace, and that nobody answers for.
-fn webhook_away(lab: &Arc<Lab>) -> Outcome {
-    let pool = crowded(lab, "webhook")?;
-    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
-    let webhook = json!({"metadata": {"name": pool.name()}, "webhooks": [{
-        "name": "guard.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "timeoutSeconds": 1,
-        "failurePolicy": "Fail", "clientConfig": {"url": "https://127.0.0.1:9/guard"},
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": pool.name()}},
-        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods/eviction"]}],
-    }]});
-    lab.api().create(path, &webhook)?;
-    thread::sleep(Duration::from_secs(2));
-    let drained = Sprag::new(lab)?.drain(&[&pool.nodes()[0]], 1, "timeout: 8s");
-    lab.api().delete(&format!("{path}/{}", pool.name()))?;
-    let (done, said) = drained?;
-    let named = said.contains("W109") && said.contains("failed calling webhook");
-    ensure(!done && named, format!("it names the webhook: {said}"))?;
-    let evicted = evictions(&pool)?;
-    ensure(evicted.is_empty(), format!("nothing was evicted: {evicted:?}"))
 }

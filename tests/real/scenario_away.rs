@@ -5,6 +5,7 @@ use crate::expect::ensure;
 use crate::sprag::Sprag;
 use crate::testbed::api::Patch;
 use crate::testbed::bed::Bed;
+use crate::testbed::lab::OwnLab;
 use crate::testbed::proxy::Proxy;
 use crate::testbed::workload::Workload;
 use crate::testbed::world::{Pool, is_going, is_ready, text};
@@ -157,8 +158,8 @@ fn remind_kubelets(pool: &Pool) -> Result<(), Failed> {
     Ok(())
 }
 
-fn six_minutes(_shared: &Arc<Lab>) -> Result<(), Failed> {
-    let lab = Lab::start()?;
+fn six_minutes(shared: &Arc<Lab>) -> Result<(), Failed> {
+    let lab = OwnLab::start(shared.binaries().clone())?;
     let pool = lab.pool("away", 2, &["a", "b"])?;
     pool.create(Workload::deployment("web", 4).ready_after("4s").stop_after("3s"))?;
     pool.budget("web", json!({"maxUnavailable": 1}))?;

@@ -40,12 +40,49 @@ rollout node in nodes.filter(|n| n.labels["pool"] == pool) {
 }
 "#;
 
+/// Each `record` reads what the step before it changed, as the caches have it.
+const OWN: &str = r#"
+param pool: string
+
+rollout node in nodes.filter(|n| n.labels["pool"] == pool).filter(|n| n.zone == "a") {
+    cordon(node)
+    record is_open = node.schedulable
+    label(node, "ours", "yes")
+    record ours = node.labels["ours"] ?? "no"
+    uncordon(node)
+    log("open ${is_open}, ours ${ours}")
+}
+rollout w in workloads.filter(|w| w.namespace == pool) {
+    scale(w, 4)
+    record desired = w.desired
+    log("desired ${desired}")
+}
+apply("other.yaml")
+record workloads_now = workloads.filter(|w| w.namespace == pool).len()
+log("workloads ${workloads_now}")
+"#;
+
+/// A step that needs no cluster, whose time comes while the cluster is away.
+const MEANWHILE: &str = r#"
+param pool: string
+
+parallel {
+    wait until nodes.filter(|n| n.labels["pool"] == pool).any(|n| !n.ready) within 5m
+    group "meanwhile" {
+        wait 20s
+        log("it began")
+    }
+}
+"#;
+
 /// All trials of this file.
 pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
     vec![
         bed.trial("faults::bytes_stop_with_the_connection_open", frozen),
         bed.trial("faults::a_partition", partition),
         bed.trial("faults::no_gate_passes_on_a_watch_that_lags", lagging),
+        bed.trial("faults::our_own_writes_are_awaited_where_watches_lag", own_writes),
+        bed.trial("faults::nothing_begins_while_out_of_reach", nothing_begins),
         bed.trial("faults::watches_expire_in_mid_stream", expired),
         bed.trial("faults::everything_is_said_twice", doubled),
         bed.trial("faults::answers_of_mutations_are_lost", lost_answers),
@@ -141,6 +178,52 @@ fn lagging(lab: &Arc<Lab>) -> Outcome {
     ensure(status.success(), format!("{status}: {}", scene.sprag.said("run")))
 }
 
+fn own_writes(lab: &Arc<Lab>) -> Outcome {
+    let scene = Scene::new(lab, "own", OWN)?;
+    let labels = json!({"app": "other"});
+    let other = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "other", "namespace": scene.pool.name()},
+        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": {
+            "metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "app:1"}]},
+        }},
+    });
+    scene.sprag.write("other.yaml", &other.to_string())?;
+    scene.proxy.set(|weather| weather.watch_lag = Duration::from_secs(5));
+    let status = scene.start()?.wait()?;
+    let said = scene.sprag.said("run");
+    ensure(status.success(), format!("{status}: {said}"))?;
+    for words in ["open false, ours yes", "desired 4", "workloads 2"] {
+        ensure(said.contains(words), format!("`{words}`: {said}"))?;
+    }
+    Ok(())
+}
+
+fn nothing_begins(lab: &Arc<Lab>) -> Outcome {
+    let scene = Scene::new(lab, "meanwhile", MEANWHILE)?;
+    let mut child = scene.start()?;
+    scene.heard("meanwhile/wait  begins")?;
+    // Shorter than what counts as out of reach.
+    scene.proxy.set(|weather| weather.partitioned = true);
+    thread::sleep(Duration::from_secs(6));
+    scene.proxy.calm();
+    thread::sleep(Duration::from_secs(2));
+    let said = scene.sprag.said("run");
+    ensure(!said.contains("out of reach"), format!("a short one is not told: {said}"))?;
+    scene.proxy.set(|weather| weather.partitioned = true);
+    thread::sleep(Duration::from_secs(30));
+    let said = scene.sprag.said("run");
+    ensure(said.matches("the cluster is out of reach").count() == 1, format!("it is told once: {said}"))?;
+    ensure(!said.contains("it began"), format!("nothing begins: {said}"))?;
+    ensure(child.try_wait()?.is_none(), format!("the run waits: {said}"))?;
+    scene.proxy.calm();
+    scene.heard("it began")?;
+    scene.pool.set_node_ready(&scene.pool.nodes()[0], false)?;
+    let status = child.wait()?;
+    let said = scene.sprag.said("run");
+    ensure(status.success(), format!("{status}: {said}"))?;
+    ensure(said.matches("the cluster is out of reach").count() == 1, format!("once in all: {said}"))
+}
+
 fn expired(lab: &Arc<Lab>) -> Outcome {
     let scene = Scene::new(lab, "expired", DRAINS)?;
     let child = scene.start()?;
@@ -182,15 +265,49 @@ fn login_ends(lab: &Arc<Lab>) -> Outcome {
     ended(&scene.sprag.run(&["resume"])?, 0)
 }
 
+/// The server's own word, of a user whose binding goes.
 fn right_taken(lab: &Arc<Lab>) -> Outcome {
-    let scene = Scene::new(lab, "right", DRAINS)?;
+    let mut scene = Scene::new(lab, "right", DRAINS)?;
+    let user = format!("{}-user", scene.pool.name());
+    let evictor = format!("{user}-evicts");
+    let most = ["nodes", "pods", "deployments", "replicasets", "statefulsets", "daemonsets", "poddisruptionbudgets"];
+    grant(&scene.pool, &user, &user, &[&most[..], &["leases", "volumeattachments", "namespaces"]].concat())?;
+    grant(&scene.pool, &user, &evictor, &["pods/eviction"])?;
+    scene.sprag = Sprag::new(lab)?.with_kubeconfig(lab.kubeconfig_for(&user, &[])?);
+    scene.sprag.write("playbook.sprag", DRAINS)?;
     let mut child = scene.start()?;
     scene.heard("evicted")?;
-    scene.proxy.set(|weather| weather.refused = Some(("/eviction".into(), 403)));
+    lab.api().delete(&format!("{RBAC}/clusterrolebindings/{evictor}"))?;
     let status = child.wait()?;
     let said = scene.sprag.said("run");
     ensure(status.code() == Some(13), format!("{status}: {said}"))?;
-    ensure(said.contains("pods/eviction") || said.contains("E712"), format!("it names what is missing: {said}"))?;
-    scene.proxy.calm();
-    ended(&scene.sprag.run(&["resume"])?, 0)
+    let named = ["sprag may not create `pods/eviction`", &format!("in the namespace \"{}\"", scene.pool.name())];
+    ensure(named.iter().all(|name| said.contains(name)), format!("it names what is missing: {said}"))?;
+    bind(&scene.pool, &user, &evictor)?;
+    let resumed = scene.sprag.run(&["resume"])?;
+    for role in [&user, &evictor] {
+        lab.api().delete(&format!("{RBAC}/clusterrolebindings/{role}"))?;
+        lab.api().delete(&format!("{RBAC}/clusterroles/{role}"))?;
+    }
+    ended(&resumed, 0)
+}
+
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+
+/// Gives a user every right to some resources, by a role and a binding of that name.
+fn grant(pool: &Pool, user: &str, role: &str, resources: &[&str]) -> Outcome {
+    let rule = json!({"apiGroups": ["*"], "resources": resources, "verbs": ["*"]});
+    let object = json!({"metadata": {"name": role}, "rules": [rule]});
+    pool.lab().api().create(&format!("{RBAC}/clusterroles"), &object)?;
+    bind(pool, user, role)
+}
+
+fn bind(pool: &Pool, user: &str, role: &str) -> Outcome {
+    let group = "rbac.authorization.k8s.io";
+    let object = json!({
+        "metadata": {"name": role},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+    });
+    Ok(pool.lab().api().create(&format!("{RBAC}/clusterrolebindings"), &object).map(drop)?)
 }

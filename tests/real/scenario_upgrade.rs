@@ -15,6 +15,9 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(120);
 const TARGET: &str = "v1.37.2";
 
+/// Who runs the upgrade whose requests are looked at.
+const UPGRADER: &str = "upgrader";
+
 /// In how many trials the records of the small run are shared out.
 const CRASH_TRIALS: u64 = 4;
 
@@ -114,9 +117,23 @@ fn none_evicted_twice(pool: &Pool) -> Outcome {
     ensure(twice.is_empty(), format!("evicted twice: {twice:?}"))
 }
 
+/// Who asked is said with each request; what is not sprag's own is patched and never replaced: a typed object would lose
+/// what is newer than its type.
+fn asked_as_it_should(lab: &Arc<Lab>) -> Outcome {
+    let mut asked = lab.audit()?;
+    // The commands of the playbook log in as sprag does.
+    asked.retain(|entry| entry.user == UPGRADER && !entry.user_agent.starts_with("kubectl/"));
+    let foreign = asked.iter().find(|entry| !entry.user_agent.starts_with("sprag/"));
+    ensure(foreign.is_none(), format!("it says who asks: {foreign:?}"))?;
+    let put = asked.iter().find(|entry| entry.verb == "update" && entry.resource != "leases");
+    ensure(put.is_none(), format!("it replaces leases alone: {put:?}"))?;
+    let patched = asked.iter().filter(|entry| entry.verb == "patch" && entry.resource == "nodes").count();
+    ensure(patched >= 22, format!("nodes are cordoned and opened by patches: {patched}"))
+}
+
 fn twelve_nodes(lab: &Arc<Lab>) -> Outcome {
     let pool = world(lab, "twelve")?;
-    let sprag = Sprag::new(lab)?;
+    let sprag = Sprag::new(lab)?.with_kubeconfig(lab.kubeconfig_for(UPGRADER, &["system:masters"])?);
     sprag.write("upgrade.sprag", IN_PLACE)?;
     let set = format!("pool={}", pool.name());
     let target = format!("target={TARGET}");
@@ -131,6 +148,7 @@ fn twelve_nodes(lab: &Arc<Lab>) -> Outcome {
     let done = sprag.run(&["run", "upgrade.sprag", "--set", &set, "--set", &target])?;
     ended(&done, 0)?;
     is_upgraded(&pool)?;
+    asked_as_it_should(lab)?;
     let status = sprag.run(&["status"])?;
     ended(&status, 0)?;
     ensure(status.stdout.contains("done"), format!("the run is done: {}", status.stdout))?;

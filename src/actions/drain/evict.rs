@@ -20,6 +20,8 @@ const BUDGET_FORBIDS: &str = "poddisruptionbudget";
 const SEVERAL: &str = "more than one PodDisruptionBudget";
 /// In the message of a webhook that says no (apiserver's plugin/webhook/errors), whatever its code.
 const WEBHOOK_DENIES: &str = "denied the request";
+/// In the message of a ValidatingAdmissionPolicy that says no (plugin/policy/validating/dispatcher.go).
+const POLICY_DENIES: &str = "denied request";
 /// In the message of a 500: the server cannot ask a webhook that has to be asked.
 const WEBHOOK_AWAY: &str = "failed calling webhook";
 
@@ -31,16 +33,18 @@ pub(in crate::actions) async fn evict(pod: &Pod, grace: Option<i64>, context: &S
         RequestError::NotFound(_) => Ok(Answer::Gone),
         RequestError::Budget(_) => Ok(Answer::Held),
         RequestError::Other(_, why) | RequestError::Lost(why) if why.contains(SEVERAL) => Err(several(pod, &why)),
-        RequestError::Conflict(_) | RequestError::Lost(_) => looked(pod, context).await,
+        RequestError::Conflict(_) => looked(pod, Answer::Gone, context).await,
+        // It went as it was asked to: whoever did it, it is out.
+        RequestError::Lost(_) => looked(pod, Answer::Accepted, context).await,
         RequestError::Forbidden(why) if why.contains(NAMESPACE_GOES) => Ok(Answer::Leaves),
-        error if let Some(said) = said_by_webhook(&error) => Ok(Answer::Barred(said)),
+        error if let Some(said) = said_by_admission(&error) => Ok(Answer::Barred(said)),
         RequestError::Forbidden(why) if why.contains(BUDGET_FORBIDS) => Ok(Answer::Held),
         error => Err(by_server(error, "create", "pods/eviction")),
     }
 }
 
-/// What a webhook said, or what the server says of one that it cannot reach.
-fn said_by_webhook(error: &RequestError) -> Option<String> {
+/// What a webhook or a policy said, or what the server says of a webhook that it cannot reach.
+fn said_by_admission(error: &RequestError) -> Option<String> {
     let said = match error {
         RequestError::Forbidden(why) | RequestError::Invalid(why) | RequestError::Other(_, why) => why,
         RequestError::Unauthorized(_)
@@ -51,21 +55,21 @@ fn said_by_webhook(error: &RequestError) -> Option<String> {
         | RequestError::Lost(_)
         | RequestError::Fenced(_) => return None,
     };
-    (said.contains(WEBHOOK_DENIES) || said.contains(WEBHOOK_AWAY)).then(|| said.clone())
+    [WEBHOOK_DENIES, POLICY_DENIES, WEBHOOK_AWAY].iter().any(|words| said.contains(words)).then(|| said.clone())
 }
 
-/// What a look at the pod says of an eviction whose answer does not.
-async fn looked(pod: &Pod, context: &StepContext) -> Read<Answer> {
+/// What a look at the pod says of an eviction whose answer does not; `gone` if it is not there any more.
+async fn looked(pod: &Pod, gone: Answer, context: &StepContext) -> Read<Answer> {
     /// All that is asked of it.
     #[derive(Deserialize)]
     struct Seen {
         metadata: Meta,
     }
     match context.requests.get::<Seen>(&path(pod)).await {
-        Ok(seen) if seen.metadata.uid != pod.metadata.uid => Ok(Answer::Gone),
+        Ok(seen) if seen.metadata.uid != pod.metadata.uid => Ok(gone),
         Ok(seen) if seen.metadata.is_terminating() => Ok(Answer::Accepted),
         Ok(_) => Ok(Answer::Again),
-        Err(RequestError::NotFound(_)) => Ok(Answer::Gone),
+        Err(RequestError::NotFound(_)) => Ok(gone),
         Err(error) => Err(by_server(error, "get", "pods")),
     }
 }

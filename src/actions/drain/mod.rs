@@ -13,13 +13,17 @@
 //! | `ledger` | how many evictions a budget has left for us |
 //! | `state` | what was done about each pod, and what is next |
 //! | `run` | the loop around it |
+//! | `budgets` | budgets that never allow it, and the check of what the cache shows of them |
 //! | `evict` | one eviction on the wire |
+//! | `missing` | StatefulSets that cannot create replacements |
 //! | `told` | what people read: waiting lines, failures, the note |
 
 mod asked;
+mod budgets;
 mod evict;
 mod fate;
 mod ledger;
+mod missing;
 mod options;
 mod run;
 mod stagger;

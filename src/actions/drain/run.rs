@@ -12,9 +12,11 @@ use serde::Deserialize;
 use super::asked;
 use super::evict::evict;
 use super::fate::{Fate, Obstacle};
+use super::ledger::Check;
+use super::missing::Missing;
 use super::options::{Options, Unbudgeted};
 use super::stagger::Crew;
-use super::state::{Answer, Drain, LATE_ARRIVALS, Shown, Stage};
+use super::state::{Answer, Drain, LATE_ARRIVALS, Shown};
 use super::told;
 use crate::actions::args::Read;
 use crate::actions::chance::Chance;
@@ -23,7 +25,9 @@ use crate::actions::failure::{by_server, gone, timeout};
 use crate::actions::node::NodeNow;
 use crate::catalog::types::Kind;
 use crate::catalog::value::ObjectRef;
+use crate::cluster::RequestError;
 use crate::engine::event::Progress;
+use crate::engine::observe::PodsGone;
 use crate::facts::Facts;
 use crate::facts::objects::Pod;
 use crate::why::{self, Reason};
@@ -31,10 +35,7 @@ use crate::why::{self, Reason};
 /// How long a drain that ends early waits for the answers of evictions that are on their way.
 const SETTLES: Duration = Duration::from_secs(5);
 /// What it waits for is said again after so many milliseconds at the earliest.
-const SAY_EVERY: i64 = 1_000;
-/// For how many milliseconds a budget that had allowed evictions has to look as if it never could, until the drain fails:
-/// between a pod and its replacement a budget covers one workload less.
-const NEVER_FOR: i64 = 2_000;
+pub(super) const SAY_EVERY: i64 = 1_000;
 /// How long it sleeps at most, in milliseconds; waking costs no request.
 const SLEEPS: i64 = 30_000;
 
@@ -49,26 +50,31 @@ struct PodList {
 
 /// A drain under way.
 pub(super) struct Running<'a> {
-    node: &'a ObjectRef,
-    options: &'a Options,
-    context: &'a StepContext,
-    chance: Chance,
-    drain: Drain,
+    pub(super) node: &'a ObjectRef,
+    pub(super) options: &'a Options,
+    pub(super) context: &'a StepContext,
+    pub(super) chance: Chance,
+    pub(super) drain: Drain,
     posts: FuturesUnordered<BoxFuture<'a, (Arc<Pod>, Read<Answer>)>>,
+    /// At most one: the read that the cache of budgets is checked with.
+    pub(super) checks: FuturesUnordered<BoxFuture<'a, (Check, Result<(), RequestError>)>>,
+    /// What is known of StatefulSets that cannot replace pods, and what is being asked about them.
+    pub(super) missing: Missing,
+    pub(super) looks: FuturesUnordered<BoxFuture<'a, Vec<Reason>>>,
     /// When the watch first showed the cordon.
     cordon_seen: Option<i64>,
     /// When the node's pods were listed last.
     listed: i64,
     said: Vec<String>,
-    counted: (usize, usize),
+    counted: PodsGone,
     say_at: i64,
     /// Why nothing is posted at all: what decides on it is not known.
-    blind: Option<String>,
+    pub(super) blind: Option<String>,
     /// Workloads of the evictions on their way that are staggered, by the pod's UID.
     admitted: BTreeMap<String, String>,
     /// Since when a budget looks as if it never allowed an eviction, and when that is looked at again.
-    never_since: Option<i64>,
-    check_at: i64,
+    pub(super) never_since: Option<i64>,
+    pub(super) check_at: i64,
 }
 
 impl<'a> Running<'a> {
@@ -86,10 +92,13 @@ impl<'a> Running<'a> {
             chance: Chance::of(context),
             drain: Drain::drawing_on(context.accounts.clone()),
             posts: FuturesUnordered::new(),
+            checks: FuturesUnordered::new(),
+            missing: Missing::default(),
+            looks: FuturesUnordered::new(),
             cordon_seen: None,
             listed: 0,
             said: Vec::new(),
-            counted: (0, 0),
+            counted: PodsGone::default(),
             say_at: 0,
             blind: None,
             admitted: BTreeMap::new(),
@@ -103,47 +112,6 @@ impl<'a> Running<'a> {
         running.look()?;
         running.check_budgets()?;
         Ok(running)
-    }
-
-    /// Refuses what no waiting can mend, before anything is evicted.
-    fn check_budgets(&self) -> Read<()> {
-        let waits = |stage| matches!(stage, Stage::Waits(_));
-        let mut several = self.drain.left().filter(|tracked| waits(tracked.stage)).filter_map(|tracked| {
-            let budgets = tracked.several()?;
-            Some(why::several(&why::pod_name(&tracked.pod), budgets))
-        });
-        if let Some(reason) = several.next() {
-            return Err(told::cannot_end(self.node, &reason, 0));
-        }
-        self.never().map_or(Ok(()), |reason| Err(told::cannot_end(self.node, &reason, 0)))
-    }
-
-    /// A budget that holds pods and can never let them go.
-    fn never(&self) -> Option<Reason> {
-        self.context.facts.read(|facts| {
-            self.drain.held().into_iter().find_map(|(budget, who)| {
-                let never = why::never_allows(&budget, &why::covered(facts, &budget)?)?;
-                Some(Reason { who, ..never })
-            })
-        })
-    }
-
-    /// Ends a drain that a budget can let end no more.
-    fn look_at_budgets(&mut self) -> Read<()> {
-        let now = self.context.now();
-        if now < self.check_at || self.blind.is_some() {
-            return Ok(());
-        }
-        self.check_at = now + SAY_EVERY;
-        let Some(reason) = self.never() else {
-            self.never_since = None;
-            return Ok(());
-        };
-        let since = *self.never_since.get_or_insert(now);
-        if now - since < NEVER_FOR {
-            return Ok(());
-        }
-        Err(told::cannot_end(self.node, &reason, self.drain.evicted))
     }
 
     /// Until the last pod is gone. Dropped, nothing is lost but answers that are on their way.
@@ -162,6 +130,8 @@ impl<'a> Running<'a> {
             self.look()?;
             self.look_at_budgets()?;
             self.post();
+            self.check();
+            self.look_for_missing();
             if self.is_time_for_the_last_list() {
                 let obstacles = self.list().await?;
                 if !obstacles.is_empty() {
@@ -177,6 +147,8 @@ impl<'a> Running<'a> {
             tokio::select! {
                 biased;
                 Some((pod, answer)) = self.posts.next() => self.answered(&pod, answer)?,
+                Some((check, result)) = self.checks.next() => self.checked(check, result)?,
+                Some(reasons) = self.looks.next() => self.missing.reasons = reasons,
                 Ok(()) = changed.changed() => {}
                 () = tokio::time::sleep(pause) => {}
             }
@@ -206,7 +178,8 @@ impl<'a> Running<'a> {
         let now = self.context.now();
         let reasons = self.context.facts.read(|facts| told::reasons(&self.drain, facts, now));
         let blind = self.blind.as_deref().map(why::unknown);
-        blind.into_iter().chain(reasons).chain(self.attached()).collect()
+        let missing = self.missing.reasons.iter().cloned();
+        blind.into_iter().chain(missing).chain(reasons).chain(self.attached()).collect()
     }
 
     /// Lists the node's pods from the server, and comes back once the facts are not older than that.
@@ -312,7 +285,11 @@ impl<'a> Running<'a> {
         self.context.facts.read(|facts| {
             let claims = |pod: &Arc<Pod>| !pod.is_finished() && uses_claim(pod);
             let node = facts.node(&self.node.name).filter(|node| node.metadata.uid == self.node.uid)?;
-            why::attached(node).filter(|_| !facts.pods_on(&self.node.name).iter().any(claims))
+            let reason = match facts.attachments_of(&self.node.name) {
+                Ok(attachments) => why::attached(node, &attachments),
+                Err(unknown) => Some(why::attachments_unknown(node, &unknown.why)),
+            };
+            reason.filter(|_| !facts.pods_on(&self.node.name).iter().any(claims))
         })
     }
 
@@ -331,7 +308,7 @@ impl<'a> Running<'a> {
         let counted = self.drain.counted();
         if counted != self.counted {
             self.counted = counted;
-            self.context.note(Note::Counted(self.context.step.clone(), counted.0, counted.1));
+            self.context.note(Note::Counted(self.context.step.clone(), counted));
         }
         let now = self.context.now();
         if now < self.say_at {
@@ -355,8 +332,9 @@ impl<'a> Running<'a> {
         let now = self.context.now();
         let say = Some(self.say_at).filter(|at| *at > now);
         let check = self.never_since.map(|_| self.check_at);
-        let blind = self.blind.as_ref().map(|_| now + SAY_EVERY);
-        [self.drain.wakes_at(now), self.last_list_at(), say, check, blind]
+        // Blind, nothing is posted whatever the time.
+        let next = if self.blind.is_some() { Some(now + SAY_EVERY) } else { self.drain.wakes_at(now) };
+        [next, self.last_list_at(), self.missing.due(), say, check]
             .into_iter()
             .flatten()
             .fold(SLEEPS, |pause, at| pause.min(at - now))

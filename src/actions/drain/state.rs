@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::fate::{Fate, Obstacle, tolerates_cordon};
-use super::ledger::{Accounts, Ledger, draws, fallback};
+use super::ledger::{Accounts, Check, draws};
 use crate::actions::chance::Chance;
 use crate::catalog::value::Value;
+use crate::engine::observe::PodsGone;
 use crate::expr::total_order;
 use crate::facts::objects::{Budget, Pod};
 use crate::why::{self, Reason, pod_name};
@@ -16,6 +17,8 @@ use crate::why::{self, Reason, pod_name};
 pub(super) const LATE_ARRIVALS: i64 = 1_000;
 /// After how many milliseconds an eviction whose answer was lost, or that ran into another change, is posted again.
 const AGAIN: (u32, u32) = (1_000, 3_000);
+/// After how many milliseconds a pod is posted again that a webhook holds, or a budget that the watch does not show.
+const LATER: (u32, u32) = (10_000, 30_000);
 /// After how many milliseconds a pod that others hold back is looked at again, though no fact changed.
 const LOOKS: i64 = 1_000;
 
@@ -44,6 +47,9 @@ pub(super) struct Tracked {
     counted: Option<String>,
     /// Whether it is not evicted, but ends by itself.
     pub(super) ends: bool,
+    /// Whether somebody else evicted or deleted it, as far as that was seen: one that was on its way when it was listed
+    /// first may have been evicted by an earlier attempt.
+    by_others: bool,
     /// Its key by `order`, or why it is not known; `None` where nothing is ordered.
     pub(super) key: Option<Result<Value, String>>,
     /// Why it is not posted, where no budget holds it.
@@ -53,7 +59,7 @@ pub(super) struct Tracked {
 impl Tracked {
     fn new(pod: Arc<Pod>) -> Self {
         let stage = if pod.metadata.is_terminating() { Stage::Goes } else { Stage::Waits(0) };
-        Self { pod, stage, budgets: Vec::new(), counted: None, ends: false, key: None, waits: None }
+        Self { pod, stage, budgets: Vec::new(), counted: None, ends: false, by_others: false, key: None, waits: None }
     }
 
     fn uid(&self) -> &str {
@@ -102,7 +108,7 @@ pub(super) enum Shown {
 pub(in crate::actions) enum Answer {
     /// The server accepted it.
     Accepted,
-    /// No pod of that UID is there.
+    /// No pod of that UID is there: somebody else was faster.
     Gone,
     /// The budget said no, in its words.
     Held,
@@ -168,17 +174,19 @@ impl Drain {
         for tracked in self.pods.iter_mut().filter(|tracked| tracked.stage != Stage::Gone) {
             match shown.get(tracked.uid()) {
                 // Of an eviction on its way the answer is awaited: its budget counts it.
-                Some(Shown::Gone) if tracked.stage != Stage::Posted => tracked.stage = Stage::Gone,
+                Some(Shown::Gone) if tracked.stage != Stage::Posted => {
+                    tracked.by_others |= matches!(tracked.stage, Stage::Waits(_)) && !tracked.ends;
+                    tracked.stage = Stage::Gone;
+                }
                 Some(Shown::There(pod, budgets)) => {
                     tracked.pod = pod.clone();
                     tracked.budgets.clone_from(budgets);
                     if matches!(tracked.stage, Stage::Waits(_)) {
                         tracked.stage = unasked(pod, tracked.stage);
+                        tracked.by_others |= tracked.stage == Stage::Goes && !tracked.ends;
                     }
                     for budget in budgets {
-                        let mut ledgers = self.accounts.lock();
-                        let ledger = ledgers.entry(key(budget));
-                        ledger.or_insert_with(|| Ledger::new(budget.clone(), now, chance)).see(budget, now, chance);
+                        self.accounts.lock().see(key(budget), budget, now, chance);
                     }
                 }
                 Some(Shown::Gone) | None => {}
@@ -222,8 +230,7 @@ impl Drain {
                 continue;
             }
             let counted = tracked.drawn().map(|budget| key(budget));
-            let has_credit = |key: &String| self.accounts.lock().get(key).is_none_or(|ledger| ledger.has_credit(now));
-            if !counted.as_ref().is_none_or(has_credit) {
+            if !counted.as_ref().is_none_or(|key| self.accounts.lock().has_credit(key, now)) {
                 continue;
             }
             tracked.waits = admit(&tracked.pod).err();
@@ -231,7 +238,7 @@ impl Drain {
                 continue;
             }
             if let Some(key) = &counted
-                && let Some(ledger) = self.accounts.lock().get_mut(key)
+                && let Some(ledger) = self.accounts.lock().ledger(key)
             {
                 ledger.posted(tracked.uid(), now, chance);
             }
@@ -246,27 +253,29 @@ impl Drain {
     pub(super) fn answered(&mut self, uid: &str, answer: &Answer, now: i64, chance: &Chance) {
         let Some(tracked) = self.pods.iter_mut().find(|tracked| tracked.uid() == uid) else { return };
         let counted = tracked.counted.take();
-        let mut ledgers = self.accounts.lock();
-        let ledger = counted.and_then(|key| ledgers.get_mut(&key));
+        let mut books = self.accounts.lock();
+        let ledger = counted.and_then(|key| books.ledger(&key));
         let has_ledger = ledger.is_some();
         if let Some(ledger) = ledger {
             match answer {
-                Answer::Accepted => ledger.accepted(uid),
-                Answer::Held => ledger.refused(uid),
+                Answer::Accepted => ledger.accepted(uid, now),
+                Answer::Held => ledger.refused(uid, now),
                 Answer::Gone | Answer::Leaves | Answer::Again | Answer::Barred(_) => ledger.returned(uid),
             }
         }
+        let later = |(least, most)| Stage::Waits(now + i64::from(chance.between(least, most)));
         tracked.stage = match answer {
             Answer::Accepted | Answer::Leaves => Stage::Goes,
             Answer::Gone => Stage::Gone,
-            Answer::Again => Stage::Waits(now + i64::from(chance.between(AGAIN.0, AGAIN.1))),
-            Answer::Barred(_) => Stage::Waits(now + fallback(chance)),
+            Answer::Again => later(AGAIN),
+            Answer::Barred(_) => later(LATER),
             // A budget that the watch shows tells when; of one that it does not show yet only time does.
             Answer::Held if has_ledger => Stage::Waits(now),
-            Answer::Held => Stage::Waits(now + fallback(chance)),
+            Answer::Held => later(LATER),
         };
+        tracked.by_others |= matches!(answer, Answer::Gone | Answer::Leaves);
         if let Answer::Barred(said) = answer {
-            tracked.waits = Some(why::webhook(&tracked.pod, said));
+            tracked.waits = Some(why::admission(&tracked.pod, said));
         }
         if *answer == Answer::Accepted {
             self.evicted += 1;
@@ -281,22 +290,39 @@ impl Drain {
     }
 
     /// How many pods are gone, of how many.
-    pub(super) fn counted(&self) -> (usize, usize) {
-        (self.pods.len() - self.left().count(), self.pods.len())
+    pub(super) fn counted(&self) -> PodsGone {
+        let gone = self.pods.iter().filter(|tracked| tracked.stage == Stage::Gone);
+        let by_others = gone.clone().filter(|tracked| tracked.by_others).count();
+        PodsGone { gone: gone.count(), of: self.pods.len(), by_others }
     }
 
     /// When something can be posted though no fact changes; `None` if nothing waits for time.
     pub(super) fn wakes_at(&self, now: i64) -> Option<i64> {
-        let ledgers = self.accounts.lock();
-        let ledger = |tracked: &Tracked| tracked.drawn().and_then(|budget| ledgers.get(&key(budget)));
-        let at = |tracked: &Tracked| match (tracked.stage, ledger(tracked)) {
+        let books = self.accounts.lock();
+        let at = |tracked: &Tracked| match (tracked.stage, tracked.drawn().map(|budget| key(budget))) {
             _ if tracked.ends => None,
             (Stage::Waits(until), _) if tracked.waits.is_some() => Some(until.max(now + LOOKS)),
-            (Stage::Waits(until), Some(ledger)) => ledger.wakes_at(now).map(|at| at.max(until)),
-            (Stage::Waits(until), None) => Some(until),
+            // Another drain may be checking the cache.
+            (Stage::Waits(_), Some(key)) if !books.has_credit(&key, now) => {
+                Some(books.check_at(&key).unwrap_or(now + LOOKS))
+            }
+            (Stage::Waits(until), _) => Some(until),
             (Stage::Posted | Stage::Goes | Stage::Gone, _) => None,
         };
         self.pods.iter().filter_map(at).min()
+    }
+
+    /// Begins a check of the cache, if it is time for one: budgets have held pods of this drain for long.
+    pub(super) fn begin_check(&self, now: i64) -> Option<Check> {
+        let waits = self.pods.iter().filter(|tracked| matches!(tracked.stage, Stage::Waits(_)) && tracked.is_held());
+        let held: BTreeSet<String> = waits.filter_map(|tracked| Some(key(tracked.drawn()?))).collect();
+        self.accounts.begin_check(&held, now)
+    }
+
+    /// The pods that are to be evicted and are not.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Pod>> {
+        let waits = self.pods.iter().filter(|tracked| matches!(tracked.stage, Stage::Waits(_)) && !tracked.ends);
+        waits.map(|tracked| &tracked.pod)
     }
 
     /// The pods that wait, by the budget that holds them: the budget as the watch shows it, and their names.

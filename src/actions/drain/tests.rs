@@ -207,7 +207,7 @@ fn pods_without_a_budget_go_side_by_side() {
     assert_eq!(trial.next(0), [""; 0]);
     trial.answer("a", Answer::Accepted, 1);
     trial.answer("b", Answer::Gone, 1);
-    assert_eq!(trial.drain.counted(), (1, 2));
+    assert_eq!(trial.drain.counted().to_string(), "1 of 2 pods gone, 1 of them by others");
     trial.gone("a", 2);
     assert!(trial.drain.is_empty());
     assert_eq!(trial.drain.evicted, 1);
@@ -261,19 +261,50 @@ fn a_no_is_not_asked_again_until_the_budget_has_changed() {
 }
 
 #[test]
-fn a_budget_that_says_nothing_is_asked_once_in_10_to_30_seconds() {
+fn what_a_budget_shows_is_checked_after_10_to_30_seconds_and_then_after_30_to_60() {
     let mut trial = Trial::of(&["a", "b", "c"]).covered(&[budget(1, 0)]);
-    assert_eq!(trial.next(9_999), [""; 0]);
     let mut now = 0;
-    for _ in 0..5 {
+    for (least, most) in [(10_000, 30_000), (30_000, 60_000), (30_000, 60_000)] {
         let at = trial.drain.wakes_at(now).expect("something waits for time");
-        assert!((10_000..30_000).contains(&(at - now)), "{at} after {now}");
-        assert_eq!(trial.next(at - 1), [""; 0]);
-        assert_eq!(trial.next(at), ["a"], "one of the three");
-        assert_eq!(trial.drain.wakes_at(at), None, "an answer is awaited");
-        trial.answer("a", Answer::Held, at);
+        assert!((least..most).contains(&(at - now)), "{at} after {now}");
+        assert!(trial.drain.begin_check(at - 1).is_none());
+        let check = trial.drain.begin_check(at).expect("a check");
+        assert!(trial.drain.begin_check(at).is_none(), "it is on its way");
+        check.done(at, &trial.chance);
+        assert_eq!(trial.next(at), [""; 0], "the budget still shows that none is allowed");
         now = at;
     }
+    trial.show(&[budget(2, 1)], now);
+    assert_eq!(trial.next(now), ["a"]);
+    assert!(trial.drain.begin_check(now + 9_999).is_none(), "it has just been heard of");
+}
+
+#[test]
+fn the_drains_of_a_run_check_together() {
+    let accounts = Arc::default();
+    let one = Trial::drawing_on(&accounts, &["a"]).covered(&[budget(1, 0)]);
+    let other = Trial::drawing_on(&accounts, &["b"]).covered(&[budget(1, 0)]);
+    let check = one.drain.begin_check(30_000).expect("a check");
+    assert!(other.drain.begin_check(30_000).is_none());
+    assert_eq!(other.drain.wakes_at(30_000), Some(31_000), "the other one looks again soon");
+    // Its drain is over before the answer has come.
+    drop(check);
+    other.drain.begin_check(31_000).expect("a check").done(31_000, &other.chance);
+    assert!(one.drain.begin_check(60_999).is_none());
+    assert!(one.drain.begin_check(91_000).is_some());
+}
+
+#[test]
+fn a_no_stands_until_a_check_that_began_after_it() {
+    let mut trial = Trial::of(&["a", "b"]).covered(&[budget(1, 1)]);
+    assert!(trial.drain.begin_check(30_000).is_none(), "nothing is held");
+    assert_eq!(trial.next(0), ["a"]);
+    let check = trial.drain.begin_check(29_999).expect("`b` is held by the eviction on its way");
+    trial.answer("a", Answer::Held, 30_000);
+    check.done(30_001, &trial.chance);
+    assert_eq!(trial.next(30_002), [""; 0], "the check may not have seen what the server saw");
+    trial.drain.begin_check(100_000).expect("a check").done(100_000, &trial.chance);
+    assert_eq!(trial.next(100_000), ["a"]);
 }
 
 #[test]

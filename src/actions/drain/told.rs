@@ -74,13 +74,20 @@ pub(super) fn late(node: &ObjectRef, timeout: &str, drain: &Drain, reasons: &[Re
     let message = format!("drain of `{node}` did not end within its timeout of {timeout}: {left}");
     let lines = reasons.iter().flat_map(|reason| reason.details(now));
     let failure = lines.fold(Failure::new("E552", message), Failure::detail);
-    let mut failure =
-        failure.detail(format!("state  `{node}` stays cordoned, {} evicted, nothing was forced", drain.evicted));
+    let mut failure = failure.detail(format!("state  `{node}` stays cordoned, {}, nothing was forced", evicted(drain)));
     failure.help = reasons.iter().find_map(|reason| reason.help.clone());
     Attempt::Failed(failure)
 }
 
-/// Every pod is gone; what came back is named.
+/// `3 evicted`, and how many went without us.
+fn evicted(drain: &Drain) -> String {
+    match drain.counted().by_others {
+        0 => format!("{} evicted", drain.evicted),
+        others => format!("{} evicted, {others} gone by others", drain.evicted),
+    }
+}
+
+/// Every pod is gone; those that others took away are counted, and what came back is named.
 pub(super) fn done(drain: &Drain) -> Attempt {
     let returned: Vec<String> = drain.returned.iter().map(|name| format!("`{name}`")).collect();
     let verb = if returned.len() == 1 {
@@ -88,23 +95,33 @@ pub(super) fn done(drain: &Drain) -> Attempt {
     } else {
         "tolerate the cordon, came back and are left"
     };
-    let note = (!returned.is_empty()).then(|| format!("{} {verb}", returned.join(", ")));
-    Attempt::Done { value: None, note }
+    let returned = (!returned.is_empty()).then(|| format!("{} {verb}", returned.join(", ")));
+    let pods = drain.counted();
+    let by_others = (pods.by_others > 0).then(|| pods.to_string());
+    let notes: Vec<String> = by_others.into_iter().chain(returned).collect();
+    Attempt::Done { value: None, note: (!notes.is_empty()).then(|| notes.join("; ")) }
 }
 
 /// Why the pods that are left are not gone: those that a budget holds first.
 pub(super) fn reasons(drain: &Drain, facts: &Facts, now: i64) -> Vec<Reason> {
     let held = drain.held().into_iter().flat_map(|(budget, who)| why::held_by(facts, &budget, who, now));
     let going = drain.left().filter(|tracked| tracked.stage == Stage::Goes).map(|tracked| going(tracked, now));
+    let staggered = drain.left().filter(|tracked| matches!(tracked.stage, Stage::Waits(_)) && !tracked.ends);
+    let staggered = staggered.filter_map(|tracked| Some((tracked, tracked.waits.clone()?)));
+    let waits = staggered.flat_map(|(tracked, reason)| match reason.code {
+        "W108" => why::staggered_by(facts, &tracked.pod, reason),
+        _ => vec![reason],
+    });
     let asked = drain.left().filter_map(|tracked| match tracked.stage {
         Stage::Posted => Some(plain(tracked, "its eviction is asked for")),
         Stage::Waits(_) if tracked.ends => Some(why::ends_by_itself(&tracked.pod)),
-        Stage::Waits(_) if tracked.waits.is_some() => tracked.waits.clone(),
-        Stage::Waits(_) if !tracked.is_held() => Some(plain(tracked, "its eviction is asked for again soon")),
+        Stage::Waits(_) if tracked.waits.is_none() && !tracked.is_held() => {
+            Some(plain(tracked, "its eviction is asked for again soon"))
+        }
         Stage::Waits(_) | Stage::Goes | Stage::Gone => None,
     });
     let mut reasons: Vec<Reason> = Vec::new();
-    for reason in held.chain(going).chain(asked) {
+    for reason in held.chain(waits).chain(going).chain(asked) {
         // Two budgets can wait for the same pod, and two pods for the same reason.
         let is_same =
             |other: &&mut Reason| (other.code, &other.why, other.since) == (reason.code, &reason.why, reason.since);

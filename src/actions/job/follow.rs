@@ -14,20 +14,13 @@ use super::told;
 use crate::actions::args::Read;
 use crate::actions::context::{Attempt, StepContext};
 use crate::actions::failure::by_server;
-use crate::catalog::value::Value as Fact;
 use crate::cluster::RequestError;
 use crate::engine::event::Failure;
-use crate::expr::FactSource;
 use crate::facts::objects::Pod;
-use crate::facts::reads::Reads;
 use crate::facts::{OWN_LABEL, SILENT_AFTER};
 
 /// How long an image may fail to come before the attempt has failed: three tries of the kubelet.
 const PULLS: i64 = 30_000;
-/// How long after a Job has failed a node may take to be seen going down; longer than its lease's renewal.
-const GOES_DOWN: i64 = 20_000;
-/// How often a node that goes down is looked at: its silence is no event.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Reasons of a container that never come right by themselves.
 const NEVER: &[&str] = &["InvalidImageName", "ErrImageNeverPull"];
 /// Reasons of an image that may come yet.
@@ -175,7 +168,7 @@ impl Work<'_> {
     }
 
     /// A watch that could not be opened is opened again, unless the server has the last word.
-    async fn pause(&self, error: RequestError, resource: &str) -> Read<()> {
+    pub(super) async fn pause(&self, error: RequestError, resource: &str) -> Read<()> {
         match error {
             RequestError::Unauthorized(_) | RequestError::Forbidden(_) => Err(by_server(error, "watch", resource)),
             _ => {
@@ -291,29 +284,8 @@ impl Work<'_> {
         }
         None
     }
-
-    /// A Job that reboots its node is cut off by its own success: before it is judged, the node has to be seen alive
-    /// after that, and Ready. Comes back at once if the node is gone.
-    pub(super) async fn until_node_is_back(&self) {
-        let failed_at = self.context.now();
-        self.context.waiting(vec![format!("the job failed; `{}` is awaited before it is judged", self.node)]);
-        loop {
-            let now = self.context.now();
-            let field = |name: &str| self.context.facts.field(&self.node, name, &mut Reads::default());
-            if self.context.facts.is_gone(&self.node) {
-                return;
-            }
-            let is_ready = field("ready") == Ok(Fact::Bool(true));
-            if let (true, Ok(Fact::Duration(silent))) = (is_ready, field("silent_for"))
-                && now - silent >= failed_at + GOES_DOWN
-            {
-                return;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
 }
 
-fn silence() -> Duration {
+pub(super) fn silence() -> Duration {
     Duration::from_millis(SILENT_AFTER.unsigned_abs())
 }

@@ -11,10 +11,12 @@
 //! |---|---|
 //! | `object` | names, and the objects that are posted |
 //! | `follow` | the watch of the one Job, and what hinders it |
+//! | `reboot` | a node that the Job itself took down is awaited |
 //! | `told` | the outcome, and what people read |
 
 mod follow;
 mod object;
+mod reboot;
 mod told;
 
 use std::sync::Arc;

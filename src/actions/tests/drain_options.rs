@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::world::{Fault, Trial, World, told};
+use super::server::Fault;
+use super::world::{Trial, World, told};
 use crate::catalog::types::Type;
 use crate::expr::{Bindings, Closure};
 use crate::facts::Resource;
@@ -27,6 +28,10 @@ fn closure(name: &str, body: &str) -> Arc<BTreeMap<String, Closure>> {
     Arc::new(BTreeMap::from([(name.to_owned(), closure)]))
 }
 
+fn is_up(pod: &serde_json::Value) -> bool {
+    pod["metadata"]["deletionTimestamp"].is_null() && pod["status"]["phase"] == "Running"
+}
+
 /// How many pods are ready at the lowest while a drain runs, and how many seconds it takes.
 async fn lowest(world: &World, trial: &Trial, more: &[(&str, &str)]) -> (usize, u64) {
     let begun = tokio::time::Instant::now();
@@ -43,7 +48,7 @@ async fn lowest(world: &World, trial: &Trial, more: &[(&str, &str)]) -> (usize, 
             () = tokio::time::sleep(Duration::from_millis(50)) => {
                 let state = world.state();
                 let pods = state.objects.iter().filter(|((resource, _), _)| *resource == Resource::Pods);
-                lowest = lowest.min(pods.filter(|(_, pod)| pod["metadata"]["deletionTimestamp"].is_null()).count());
+                lowest = lowest.min(pods.filter(|(_, pod)| is_up(pod)).count());
             }
         }
     }
@@ -182,6 +187,38 @@ async fn a_node_is_drained_once_its_volumes_are_detached() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_volume_is_detached_when_its_attachment_is_gone_and_not_as_that_begins() {
+    let world = unbudgeted(&["web-0"]);
+    let attachment = |node: &str, volume: &str| {
+        json!({
+            "metadata": {"name": format!("csi-{volume}"), "uid": format!("csi-{volume}-uid")},
+            "spec": {"attacher": "disk.example.com", "nodeName": node, "source": {"persistentVolumeName": volume}},
+        })
+    };
+    world.put(Resource::VolumeAttachments, attachment("n", "pv-1"));
+    world.put(Resource::VolumeAttachments, attachment("other", "pv-2"));
+    let later = world.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(41)).await;
+        later.remove(Resource::VolumeAttachments, "csi-pv-1");
+    });
+    let mut trial = Trial::of(&world, 600);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(told(&trial.perform("drain", &[]).await), "done");
+    assert!((41..43).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    let waiting = trial.noted().1;
+    let line = "`n`: its pods are gone, and the volume `pv-1` of `disk.example.com` is still attached";
+    assert!(waiting.iter().any(|said| said == line), "{waiting:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_attachments_the_word_of_the_node_has_to_do() {
+    let world = unbudgeted(&["web-0"]);
+    world.facts.write(|facts| facts.refuse(Resource::VolumeAttachments, "you may not"));
+    assert_eq!(told(&Trial::of(&world, 600).perform("drain", &[]).await), "done");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_volume_that_stays_attached_is_named_when_the_time_is_over() {
     let world = unbudgeted(&["web-0"]);
     world.put(
@@ -226,18 +263,20 @@ async fn a_budget_that_becomes_impossible_ends_the_drain_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_webhook_that_says_no_or_is_away_is_asked_again_and_named() {
-    for (fault, said) in [(Fault::Denied, "denied the request: not now"), (Fault::Away, "failed calling webhook")] {
+async fn admission_that_says_no_or_is_away_is_asked_again_and_named() {
+    let faults = [
+        (Fault::Denied, "held by an admission webhook", "denied the request: not now"),
+        (Fault::Policy, "held by an admission policy", "'freeze' with binding 'all' denied request: not now"),
+        (Fault::Away, "held by an admission webhook", "failed calling webhook"),
+    ];
+    for (fault, held, said) in faults {
         let world = unbudgeted(&["web-0"]);
         world.state().faults.push_back(fault);
         let mut trial = Trial::of(&world, 600);
         assert_eq!(told(&trial.perform("drain", &[]).await), "done");
         let (evicted, waiting) = trial.noted();
         assert_eq!(evicted, ["shop/web-0"]);
-        assert!(
-            waiting.iter().any(|line| line.contains("held by an admission webhook") && line.contains(said)),
-            "{waiting:?}"
-        );
+        assert!(waiting.iter().any(|line| line.contains(held) && line.contains(said)), "{waiting:?}");
         assert_eq!(world.count("POST"), 2);
         world.pod("web-1");
         world.state().faults.extend([fault; 20]);

@@ -2,5 +2,9 @@
 
 mod drain_options;
 mod drains;
+mod evictions;
+mod jobs;
 mod nodes;
+mod objects;
+mod server;
 mod world;

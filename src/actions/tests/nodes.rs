@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
-use super::world::{Fault, Trial, World, args, told};
+use super::server::Fault;
+use super::world::{Trial, World, args, told};
 use crate::actions::pre_image;
 use crate::facts::Resource;
 

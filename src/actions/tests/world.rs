@@ -1,16 +1,14 @@
-//! A server of one node, its pods and a budget, spoken to through a real `kube::Client`; the facts follow it at once.
+//! A world of one node, its pods and a budget; the facts follow it at once, unless they are told to be behind.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use http::{Method, Request, Response};
-use http_body_util::BodyExt;
-use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::server::{Fault, Watcher};
 use crate::actions::ownership::Standing;
 use crate::actions::ownership::tests::All;
 use crate::actions::{Args, Attempt, Note, StepContext, Stop, perform};
@@ -23,26 +21,8 @@ use crate::facts::Resource;
 use crate::facts::SharedFacts;
 use crate::outside::{Clock, Outside};
 
-/// How long a pod takes to end, and a replacement to be ready after that.
-const ENDS: Duration = Duration::from_secs(2);
-const STARTS: Duration = Duration::from_secs(3);
 /// When a trial begins, Unix milliseconds.
 const BEGIN: i64 = 1_800_000_000_000;
-
-/// What the server does with the next mutation beside what it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// Somebody labels the node first.
-    Raced,
-    /// It is done, and the answer is lost.
-    Lost,
-    /// It is refused as invalid.
-    Invalid,
-    /// A webhook says no.
-    Denied,
-    /// The webhook that is to be asked is away.
-    Away,
-}
 
 /// Tokio's clock as wall time.
 pub(super) struct Paused(Instant);
@@ -55,17 +35,24 @@ impl Clock for Paused {
 
 #[derive(Default)]
 pub(super) struct State {
-    version: u64,
+    pub(super) version: u64,
     pub(super) objects: BTreeMap<(Resource, String), Value>,
+    /// Those of resources that are no facts, by path.
+    pub(super) others: BTreeMap<String, Value>,
+    pub(super) watchers: Vec<Watcher>,
     /// `METHOD path` of every request.
     pub(super) log: Vec<String>,
     pub(super) faults: VecDeque<Fault>,
+    /// What the login may not list.
+    pub(super) hidden: BTreeSet<Resource>,
     /// Whether nothing answers any more.
     pub(super) down: bool,
     /// Whether pods that were evicted are replaced.
     pub(super) replaces: bool,
     /// Whether the pods end once they are evicted.
     pub(super) stuck: bool,
+    /// What the watches have not brought yet, and will not before [`World::catch_up`].
+    pub(super) behind: BTreeSet<Resource>,
 }
 
 /// The server, and what a step is given.
@@ -95,20 +82,46 @@ impl World {
         self.state.lock().expect("no test panics with the world in its hands")
     }
 
+    /// What happens after so many seconds.
+    pub(super) fn after(&self, seconds: u64, happens: impl FnOnce(&Self) + Send + 'static) {
+        let world = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            happens(&world);
+        });
+    }
+
+    /// Lets the facts see what the watch of a resource had not brought.
+    pub(super) fn catch_up(&self, resource: Resource) {
+        self.state().behind.remove(&resource);
+        let all = self.state().objects.clone();
+        for (_, object) in all.into_iter().filter(|((of, _), _)| *of == resource) {
+            self.show(resource, object);
+        }
+    }
+
+    fn show(&self, resource: Resource, object: Value) {
+        if self.state().behind.contains(&resource) {
+            return;
+        }
+        let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+        self.facts.write(|facts| {
+            facts.put(resource, object);
+            facts.hear(resource, &version);
+        });
+    }
+
     /// Takes an object in under a new version, and lets the facts see it.
     pub(super) fn put(&self, resource: Resource, mut object: Value) -> Value {
-        let version = {
+        {
             let mut state = self.state();
             state.version += 1;
             object["metadata"]["resourceVersion"] = json!(state.version.to_string());
             let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             state.objects.insert((resource, name), object.clone());
-            state.version.to_string()
-        };
-        self.facts.write(|facts| {
-            facts.put(resource, object.clone());
-            facts.hear(resource, &version);
-        });
+        }
+        self.tell(resource, "MODIFIED", &object);
+        self.show(resource, object.clone());
         object
     }
 
@@ -116,9 +129,10 @@ impl World {
         self.state().objects.get(&(resource, name.to_owned())).cloned()
     }
 
-    fn remove(&self, resource: Resource, name: &str) {
+    pub(super) fn remove(&self, resource: Resource, name: &str) {
         let removed = self.state().objects.remove(&(resource, name.to_owned()));
         let Some(removed) = removed else { return };
+        self.tell(resource, "DELETED", &removed);
         let meta = serde_json::from_value(removed["metadata"].clone()).expect("metadata");
         self.facts.write(|facts| facts.remove(resource, &meta));
     }
@@ -128,7 +142,7 @@ impl World {
         self.pod_on(name, "n")
     }
 
-    fn pod_on(&self, name: &str, node: &str) -> Value {
+    pub(super) fn pod_on(&self, name: &str, node: &str) -> Value {
         self.put(
             Resource::Pods,
             json!({
@@ -179,131 +193,48 @@ impl World {
         self.put(Resource::Budgets, budget);
     }
 
+    /// The one Job there is.
+    pub(super) fn job(&self) -> Option<Value> {
+        let state = self.state();
+        let mut jobs = state.objects.iter().filter(|((resource, _), _)| *resource == Resource::Jobs);
+        jobs.next().map(|(_, job)| job.clone())
+    }
+
+    /// The Job's pod ends with that exit code, and the Job with it.
+    pub(super) fn end_job(&self, code: i64) {
+        let mut job = self.job().expect("a job");
+        let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        self.put(
+            Resource::Pods,
+            json!({
+                "metadata": {
+                    "namespace": job["metadata"]["namespace"], "name": format!("{name}-pod"), "uid": format!("{name}-pod-uid"),
+                    "labels": {"batch.kubernetes.io/job-name": name, "sprag.dev/run": "7c1f-01"},
+                },
+                "spec": {"nodeName": "n"},
+                "status": {"phase": "Failed", "containerStatuses": [{"state": {"terminated": {"exitCode": code}}}]},
+            }),
+        );
+        let ended = if code == 0 { "Complete" } else { "Failed" };
+        job["status"] = json!({"conditions": [{"type": ended, "status": "True", "reason": "Told"}]});
+        self.put(Resource::Jobs, job);
+    }
+
+    /// The node is ready or not, and its kubelet has renewed its lease just now.
+    pub(super) fn beat(&self, now: i64, ready: bool) {
+        let mut node = self.get(Resource::Nodes, "n").expect("the node");
+        let status = if ready { "True" } else { "False" };
+        node["status"]["conditions"] = json!([{"type": "Ready", "status": status}]);
+        self.put(Resource::Nodes, node);
+        let renewed = jiff::Timestamp::from_millisecond(now).expect("a time").to_string();
+        let metadata = json!({"namespace": "kube-node-lease", "name": "n", "uid": "lease-uid"});
+        self.put(Resource::Leases, json!({"metadata": metadata, "spec": {"renewTime": renewed}}));
+    }
+
     /// How many requests began with these words.
     pub(super) fn count(&self, words: &str) -> usize {
         self.state().log.iter().filter(|line| line.starts_with(words)).count()
     }
-
-    fn client(&self) -> kube::Client {
-        let world = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let world = world.clone();
-            async move { world.serve(request).await }
-        });
-        kube::Client::new(service, "default")
-    }
-
-    async fn serve(&self, request: Request<Body>) -> Result<Response<Body>, std::io::Error> {
-        let (head, body) = request.into_parts();
-        let bytes = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
-        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let path = head.uri.path().to_owned();
-        self.state().log.push(format!("{} {path}", head.method));
-        if self.state().down {
-            return Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
-        }
-        let fault = if head.method == Method::GET { None } else { self.state().faults.pop_front() };
-        if fault == Some(Fault::Raced) {
-            let mut node = self.get(Resource::Nodes, "n").expect("the node");
-            node["metadata"]["labels"] = json!({"raced": "yes"});
-            self.put(Resource::Nodes, node);
-        }
-        let (code, answer) = match fault {
-            Some(Fault::Invalid) => (422, json!({"message": "it is not valid"})),
-            Some(Fault::Denied) => {
-                (403, json!({"message": "admission webhook \"guard.example.com\" denied the request: not now"}))
-            }
-            Some(Fault::Away) => (
-                500,
-                json!({"message": "Internal error occurred: failed calling webhook \"guard.example.com\": no route"}),
-            ),
-            Some(Fault::Raced | Fault::Lost) | None => self.answer(&head.method, &path, &body),
-        };
-        let code = if fault == Some(Fault::Lost) { 504 } else { code };
-        let response = Response::builder().status(code).body(Body::from(answer.to_string().into_bytes()));
-        Ok(response.expect("a response"))
-    }
-
-    fn answer(&self, method: &Method, path: &str, body: &Value) -> (u16, Value) {
-        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-        let found =
-            |object: Option<Value>| object.map_or((404, json!({"message": "not found"})), |object| (200, object));
-        match (method.as_str(), parts.as_slice()) {
-            ("GET", ["api", "v1", "nodes", name]) => found(self.get(Resource::Nodes, name)),
-            ("PATCH", ["api", "v1", "nodes", name]) => {
-                match self.get(Resource::Nodes, name).map(|node| patched(node, body)) {
-                    Some(Ok(node)) => (200, self.put(Resource::Nodes, node)),
-                    Some(Err(why)) => (422, json!({"message": why})),
-                    None => found(None),
-                }
-            }
-            ("GET", ["api", "v1", "pods"]) => {
-                let state = self.state();
-                let on_node = |(key, pod): (&(Resource, String), &Value)| {
-                    (key.0 == Resource::Pods && pod["spec"]["nodeName"] == "n").then(|| pod.clone())
-                };
-                (200, json!({"items": state.objects.iter().filter_map(on_node).collect::<Vec<_>>()}))
-            }
-            ("GET", ["api", "v1", "namespaces", _, "pods", name]) => found(self.get(Resource::Pods, name)),
-            ("POST", ["api", "v1", "namespaces", _, "pods", name, "eviction"]) => self.evict(name, body),
-            _ => (500, json!({"message": format!("{method} {path} is not served")})),
-        }
-    }
-
-    fn evict(&self, name: &str, body: &Value) -> (u16, Value) {
-        let Some(mut pod) = self.get(Resource::Pods, name) else { return (404, json!({"message": "not found"})) };
-        if body["deleteOptions"]["preconditions"]["uid"] != pod["metadata"]["uid"] {
-            return (409, json!({"message": "the UID in the precondition does not match"}));
-        }
-        let allowed =
-            self.get(Resource::Budgets, "web").and_then(|budget| budget["status"]["disruptionsAllowed"].as_i64());
-        if allowed == Some(0) {
-            let cause = json!({"reason": "DisruptionBudget", "message": "the disruption budget web does not allow it"});
-            return (429, json!({"message": "Cannot evict pod", "details": {"causes": [cause]}}));
-        }
-        self.credit(-1);
-        pod["metadata"]["deletionTimestamp"] = json!("2027-01-15T08:00:30Z");
-        self.put(Resource::Pods, pod);
-        let (world, name) = (self.clone(), name.to_owned());
-        tokio::spawn(async move { world.replace(&name).await });
-        (201, json!({"status": "Success"}))
-    }
-
-    /// The kubelet and the controllers after an eviction.
-    async fn replace(&self, name: &str) {
-        let (is_stuck, is_replaced) = {
-            let state = self.state();
-            (state.stuck, state.replaces)
-        };
-        if is_stuck {
-            return;
-        }
-        tokio::time::sleep(ENDS).await;
-        self.remove(Resource::Pods, name);
-        if is_replaced {
-            tokio::time::sleep(STARTS).await;
-            self.pod_on(&format!("{name}-new"), "other");
-            self.credit(1);
-        }
-    }
-}
-
-/// What a JSON patch makes of an object: `test`, `add` and `remove` of members.
-fn patched(mut object: Value, patch: &Value) -> Result<Value, String> {
-    for operation in patch.as_array().into_iter().flatten() {
-        let path = operation["path"].as_str().unwrap_or_default();
-        let (parent, key) = path.rsplit_once('/').unwrap_or_default();
-        let key = key.replace("~1", "/").replace("~0", "~");
-        let parent = object.pointer_mut(parent).and_then(Value::as_object_mut).ok_or("the path is not there")?;
-        match operation["op"].as_str() {
-            Some("test") if parent.get(&key) == Some(&operation["value"]) => {}
-            Some("test") => return Err(format!("testing {path} failed")),
-            Some("add") => _ = parent.insert(key, operation["value"].clone()),
-            Some("remove") => _ = parent.shift_remove(&key).ok_or("nothing to remove")?,
-            other => return Err(format!("{other:?} is no operation")),
-        }
-    }
-    Ok(object)
 }
 
 /// A step under way.
@@ -335,6 +266,7 @@ impl Trial {
             stop: stopped,
             notes,
             secrets: Arc::default(),
+            namespace: "ours".into(),
             environment: Arc::default(),
             process: None,
             closures: Arc::default(),
@@ -346,7 +278,11 @@ impl Trial {
     }
 
     pub(super) async fn perform(&self, name: &str, more: &[(&str, &str)]) -> Attempt {
-        perform(name, &args(more), None, self.context.clone()).await
+        self.perform_with(name, &args(more)).await
+    }
+
+    pub(super) async fn perform_with(&self, name: &str, args: &Args) -> Attempt {
+        perform(name, args, None, self.context.clone()).await
     }
 
     /// The pods whose eviction was noted, and the last lines that say what is waited for.
@@ -361,6 +297,14 @@ impl Trial {
         }
         (evicted, waiting)
     }
+}
+
+/// The object that a test world has of that name, as an argument; where there is none, one that is gone.
+pub(super) fn object(world: &World, kind: Kind, resource: Resource, name: &str) -> Argument {
+    let found = world.get(resource, name).unwrap_or_default();
+    let text = |field: &str, other: &str| found["metadata"][field].as_str().unwrap_or(other).to_owned();
+    let (namespace, uid) = (text("namespace", "shop"), text("uid", "gone-uid"));
+    Argument::Object(Arc::new(ObjectRef { kind, namespace, name: name.to_owned(), uid }))
 }
 
 /// The arguments of a step about node `n`.

@@ -119,6 +119,21 @@ async fn a_no_is_told_by_what_it_means() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn admission_says_no_with_the_code_of_its_choice() {
+    let webhook = "admission webhook \"guard.example.com\" denied the request: frozen";
+    for code in [400, 401, 404, 409, 410, 429, 500, 503] {
+        let (requests, _, log) = server(move |_, _| Reply::no(code, &json!({ "message": webhook })));
+        let answer = create(&requests).await;
+        assert!(matches!(&answer, Err(RequestError::Other(_, why)) if why == webhook), "{code}: {answer:?}");
+        assert_eq!(log.lock().unwrap().len(), 1, "{code}: it is the webhook's word, and final");
+    }
+    let policy =
+        "pods \"p\" is forbidden: ValidatingAdmissionPolicy 'freeze' with binding 'all' denied request: frozen";
+    let (requests, _, _) = server(move |_, _| Reply::no(401, &json!({ "message": policy })));
+    assert!(matches!(create(&requests).await, Err(RequestError::Other(401, _))));
+}
+
+#[tokio::test(start_paused = true)]
 async fn trouble_lasts_until_something_is_answered() {
     let (requests, _, _) = server(script(vec![|| Reply::Hang, || Reply::Hang, fine]));
     assert_eq!(requests.trouble(), None);

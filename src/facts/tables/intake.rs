@@ -10,7 +10,9 @@ use crate::catalog::types::Kind;
 
 use super::table::Table;
 use super::{Facts, Key, key_of, number};
-use crate::facts::objects::{Controller, Lease, Meta, Object, OwnerReference, Pod, condition};
+use crate::facts::objects::{
+    Autoscaler, Controller, Lease, Meta, Object, OwnerReference, Pod, VolumeAttachment, condition,
+};
 use crate::facts::resource::Resource;
 
 /// What of a pod other objects feel.
@@ -76,9 +78,18 @@ impl Facts {
             Resource::Budgets => self.put_in(|facts| &mut facts.budgets, Kind::Budget, object).map(|_| ()),
             Resource::Jobs => self.put_in(|facts| &mut facts.jobs, Kind::Job, object).map(|_| ()),
             Resource::Events => self.put_in(|facts| &mut facts.events, Kind::Event, object).map(|_| ()),
+            // They are read with the numbers of a budget, never by a condition.
+            Resource::Autoscalers => parsed::<Autoscaler>(object).map(|autoscaler| {
+                self.autoscalers.insert(autoscaler);
+            }),
             // What is read of a lease is read with the clock.
             Resource::Leases => parsed::<Lease>(object).map(|lease| {
                 self.leases.insert(lease);
+            }),
+            // No condition reads it: a drain that waits for it is woken.
+            Resource::VolumeAttachments => parsed::<VolumeAttachment>(object).map(|attachment| {
+                self.attachments.insert(attachment);
+                self.versions.next();
             }),
             Resource::ValidatingWebhooks | Resource::MutatingWebhooks => self.put_webhooks(resource, object),
             Resource::Deployments | Resource::ReplicaSets | Resource::StatefulSets | Resource::DaemonSets => {
@@ -242,8 +253,17 @@ impl Facts {
             Resource::Budgets => self.budgets.remove(meta).is_some(),
             Resource::Jobs => self.jobs.remove(meta).is_some(),
             Resource::Events => self.events.remove(meta).is_some(),
+            Resource::Autoscalers => {
+                self.autoscalers.remove(meta);
+                false
+            }
             Resource::Leases => {
                 self.leases.remove(meta);
+                false
+            }
+            Resource::VolumeAttachments => {
+                self.attachments.remove(meta);
+                self.versions.next();
                 false
             }
             Resource::ValidatingWebhooks | Resource::MutatingWebhooks => {
@@ -282,9 +302,11 @@ impl Facts {
             Resource::Nodes => of(&self.nodes),
             Resource::Pods => of(&self.pods),
             Resource::Budgets => of(&self.budgets),
+            Resource::Autoscalers => of(&self.autoscalers),
             Resource::Jobs => of(&self.jobs),
             Resource::Events => of(&self.events),
             Resource::Leases => of(&self.leases),
+            Resource::VolumeAttachments => of(&self.attachments),
             Resource::ValidatingWebhooks | Resource::MutatingWebhooks => {
                 self.webhooks.get(&resource).map(of).unwrap_or_default()
             }

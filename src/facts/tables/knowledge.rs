@@ -35,6 +35,25 @@ impl Facts {
         self.heard.values().filter(|heard| heard.at.is_some()).find_map(|heard| heard.refused.as_deref())
     }
 
+    /// Whether a resource was read, and is followed since.
+    pub(in crate::facts) fn is_watched(&self, resource: Resource) -> bool {
+        self.was_read(resource) && !self.is_refused(resource)
+    }
+
+    /// Whether a resource that was read is not known any more.
+    pub fn is_lost(&self, resource: Resource) -> bool {
+        self.was_read(resource) && self.is_known(resource).is_err()
+    }
+
+    fn was_read(&self, resource: Resource) -> bool {
+        self.heard.get(&resource).is_some_and(|heard| heard.at.is_some())
+    }
+
+    /// Whether the server does not let us read a resource.
+    pub(super) fn is_refused(&self, resource: Resource) -> bool {
+        self.heard.get(&resource).is_some_and(|heard| heard.refused.is_some())
+    }
+
     /// The API server's version, as it says it.
     pub(in crate::facts) fn set_server(&mut self, version: &str) {
         let versions: Vec<Version> = version.parse().into_iter().collect();

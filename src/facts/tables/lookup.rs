@@ -10,7 +10,8 @@ use crate::catalog::value::ObjectRef;
 
 use super::intake::deployment_of;
 use super::{Facts, Key, OWN_LABEL};
-use crate::facts::objects::{Budget, Controller, Meta, Node, OwnerReference, Pod, condition};
+use crate::facts::objects::{Budget, Controller, Meta, Node, OwnerReference, Pod, VolumeAttachment, condition};
+use crate::facts::reads::Unknown;
 use crate::facts::resource::Resource;
 
 impl Pod {
@@ -121,6 +122,15 @@ impl Facts {
         Some((desired(resource, controller), i64::try_from(ready).unwrap_or(i64::MAX)))
     }
 
+    /// How many pods autoscalers may give a workload at most; `None` where none scales it, or none may be read.
+    pub fn most_replicas(&self, workload: &str) -> Option<i64> {
+        let (resource, controller) = self.workload(workload)?;
+        let (kind, meta) = (resource.controller_kind()?, &controller.metadata);
+        let all = self.autoscalers.of_namespace(&meta.namespace).map(|autoscaler| &autoscaler.spec);
+        let its = all.filter(|spec| spec.scale_target_ref.kind == kind && spec.scale_target_ref.name == meta.name);
+        its.map(|spec| spec.max_replicas).max()
+    }
+
     /// Where the server has a workload.
     pub fn resource_of(&self, workload: &str) -> Option<Resource> {
         self.workload(workload).map(|(resource, _)| resource)
@@ -164,6 +174,19 @@ impl Facts {
             self.available(&controller.metadata.uid, controller).0 >= desired(*resource, controller)
         });
         whole.map(|(_, one)| (one.metadata.uid.clone(), one.spec.template_hash.clone())).collect()
+    }
+
+    /// What is attached to a node, in order of name. A login that may not read VolumeAttachments sees none.
+    ///
+    /// # Errors
+    /// They are not known now.
+    pub fn attachments_of(&self, node: &str) -> Result<Vec<&VolumeAttachment>, Unknown> {
+        if self.is_refused(Resource::VolumeAttachments) {
+            return Ok(Vec::new());
+        }
+        self.is_known(Resource::VolumeAttachments)?;
+        let all = self.attachments.iter().map(|attachment| &**attachment);
+        Ok(all.filter(|attachment| attachment.spec.node_name == node).collect())
     }
 
     /// Whether an object of that UID is there.

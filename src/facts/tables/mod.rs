@@ -5,6 +5,7 @@
 
 mod intake;
 mod knowledge;
+mod leaving;
 mod lookup;
 mod table;
 mod versions;
@@ -13,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::catalog::version::Version;
 
-use super::objects::{Budget, Controller, Event, Job, Lease, Meta, Node, Pod, WebhookConfiguration};
+use super::objects::{
+    Autoscaler, Budget, Controller, Event, Job, Lease, Meta, Node, Pod, VolumeAttachment, WebhookConfiguration,
+};
 use super::resource::Resource;
 use versions::Versions;
 
@@ -63,9 +66,11 @@ pub struct Facts {
     pub(super) pods: Table<Pod>,
     pub(super) controllers: BTreeMap<Resource, Table<Controller>>,
     pub(super) budgets: Table<Budget>,
+    pub(super) autoscalers: Table<Autoscaler>,
     pub(super) jobs: Table<Job>,
     pub(super) events: Table<Event>,
     pub(super) leases: Table<Lease>,
+    attachments: Table<VolumeAttachment>,
     pub(super) webhooks: BTreeMap<Resource, Table<WebhookConfiguration>>,
     pods_by_node: BTreeMap<String, BTreeSet<Key>>,
     /// By the UID of the pod's own controller.

@@ -225,6 +225,22 @@ async fn an_expired_watch_begins_anew_and_what_vanished_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_could_not_be_reached_for_long_is_listed_anew() {
+    let server = Server::with_node();
+    let watched = server.facts().await;
+    seconds(1).await;
+    server.state().refused = Some(503);
+    server.state().watches.clear();
+    seconds(60).await;
+    server.state().nodes = vec![node("m", "m-uid", "12", true)];
+    server.state().version = 12;
+    server.state().refused = None;
+    seconds(15).await;
+    // No watch said that it is gone.
+    assert!(watched.facts.is_gone(&reference()), "{:?}", server.state().log);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_said_twice_or_late_changes_nothing_back() {
     let server = Server::with_node();
     let watched = server.facts().await;

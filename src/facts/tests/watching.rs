@@ -52,7 +52,7 @@ impl Nodes {
         *nodes.lists.lock().unwrap() = lists;
         let serving = nodes.clone();
         let (requests, clock, _) = server(move |_, path| serving.reply(path));
-        let watched = watch(&requests, Needs::default(), clock.clone()).await.unwrap();
+        let watched = watch(&requests, Needs { heartbeats: true, ..Needs::default() }, clock.clone()).await.unwrap();
         sleep(Duration::from_millis(1)).await;
         (nodes, watched, clock)
     }
@@ -214,11 +214,46 @@ async fn nothing_is_watched_any_more_once_the_facts_are_not_wanted() {
     assert_eq!(log.lock().unwrap().len(), asked);
 }
 
+#[tokio::test(start_paused = true)]
+async fn leases_are_watched_only_where_they_are_read() {
+    for heartbeats in [false, true] {
+        let nodes = Nodes::default();
+        let (requests, clock, log) = server(move |_, path| nodes.reply(path));
+        let _watched = watch(&requests, Needs { heartbeats, ..Needs::default() }, clock).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let asked = log.lock().unwrap().iter().any(|(_, _, path)| path.contains("/leases"));
+        assert_eq!(asked, heartbeats);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_far_a_workload_may_be_scaled_is_known_where_it_may_be_read() {
+    let most = |facts: &SharedFacts, name: &str| {
+        let workload = object(Kind::Workload, "shop", name);
+        facts.read(|facts| facts.most_replicas(&workload.uid))
+    };
+    assert_eq!(most(&super::facts(), "web"), Some(6));
+    assert_eq!(most(&super::facts(), "other"), None);
+
+    let (requests, clock) = refusing("/apis/autoscaling/v2/horizontalpodautoscalers");
+    let watched = watch(&requests, Needs { autoscalers: true, ..Needs::default() }, clock).await.unwrap();
+    assert!(watched.facts.read(|facts| !facts.is_lost(Resource::Autoscalers)), "it never was known");
+    assert_eq!(watched.facts.unknown(&[Kind::Workload, Kind::Budget]), None);
+}
+
 #[test]
 fn needs_are_told_by_the_words_of_a_text() {
-    let all = Needs { jobs: true, events: true, webhooks: true, raw: true };
+    let all = Needs {
+        jobs: true,
+        events: true,
+        webhooks: true,
+        heartbeats: true,
+        autoscalers: true,
+        attachments: true,
+        raw: true,
+    };
     assert_eq!(Needs::in_text("nodes.all(|n| n.ready)"), Needs::default());
-    assert_eq!(Needs::in_text("jobs events webhooks n.raw"), all);
+    assert_eq!(Needs::in_text("jobs events webhooks n.silent_for drain(n) n.raw"), all);
 }
 
 #[tokio::test(start_paused = true)]

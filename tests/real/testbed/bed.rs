@@ -1,6 +1,6 @@
 //! The lab that all trials of a run share, started by the first of them.
 
-use super::{Error, Lab};
+use super::{Error, Lab, binaries};
 use libtest_mimic::{Completion, Failed, Trial};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -72,9 +72,15 @@ impl Bed {
     }
 }
 
+/// Builds also what only a trial with a lab of its own uses: beside trials that run, a build would take their time.
+fn build_and_start() -> super::Result<Arc<Lab>> {
+    binaries::find_or_build()?.with_apiserver_1_36()?;
+    Lab::start()
+}
+
 fn start_lab() -> Start {
     let begun = Instant::now();
-    match Lab::start() {
+    match build_and_start() {
         Ok(lab) => {
             eprintln!("testbed: up after {:.1} s in {}", begun.elapsed().as_secs_f64(), lab.folder().display());
             Start::Up(lab)

@@ -25,6 +25,9 @@ pub struct Binaries {
     pub kubectl: PathBuf,
     /// kwok, which plays the kubelets.
     pub kwok: PathBuf,
+    /// The minor that controllers and scheduler emulate, such as `1.36`, where the API server is older than they are:
+    /// else they would wait for kinds that it does not serve.
+    pub emulated: Option<&'static str>,
 }
 
 /// A Go module under `tests/real` that programs are built from.
@@ -50,6 +53,13 @@ const CONTROL_PLANE: Module = Module {
 const KWOK: Module =
     Module { folder: "kwok", versioned_by: "sigs.k8s.io/kwok", programs: &[("kwok", "sigs.k8s.io/kwok/cmd/kwok")] };
 
+/// The API server of the minor before, for what differs between them. Everything else is the control plane's own.
+const APISERVER_1_36: Module = Module {
+    folder: "apiserver-1.36",
+    versioned_by: "k8s.io/kubernetes",
+    programs: &[("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver")],
+};
+
 /// What `KUBEBUILDER_ASSETS` must hold to be used at all; the others are taken from it too where they are there.
 const ASSETS: [&str; 3] = ["kube-apiserver", "etcd", "kubectl"];
 
@@ -65,14 +75,27 @@ pub fn find_or_build() -> Result<Binaries> {
         scheduler: CONTROL_PLANE.program("kube-scheduler")?,
         kubectl: CONTROL_PLANE.program("kubectl")?,
         kwok: KWOK.program("kwok")?,
+        emulated: None,
     })
+}
+
+impl Binaries {
+    /// These with the API server of Kubernetes 1.36, which is found or built likewise, in about six minutes; it is never
+    /// taken from `KUBEBUILDER_ASSETS`, where only one version is.
+    pub fn with_apiserver_1_36(mut self) -> Result<Binaries> {
+        self.apiserver = APISERVER_1_36.built("kube-apiserver")?;
+        self.emulated = Some("1.36");
+        Ok(self)
+    }
 }
 
 impl Module {
     fn program(&self, name: &str) -> Result<PathBuf> {
-        if let Some(asset) = asset(name) {
-            return Ok(asset);
-        }
+        asset(name).map_or_else(|| self.built(name), Ok)
+    }
+
+    /// From the cache, or built into it.
+    fn built(&self, name: &str) -> Result<PathBuf> {
         let version = self.version()?;
         let cache = cache_root()?.join(format!("{}-{version}-{}", self.folder, self.digest()?));
         let path = cache.join(name);

@@ -73,15 +73,18 @@ impl ControlPlane {
         let manager = self.kubeconfig_for("system:kube-controller-manager", &[])?;
         let scheduler = self.kubeconfig_for("system:kube-scheduler", &[])?;
         let path = self.folder.path();
-        let args = controller_manager(path, &manager, &self.authority);
+        let emulated = self.binaries.emulated.map(|minor| format!("--emulated-version={minor}"));
+        let mut args = controller_manager(path, &manager, &self.authority);
+        args.extend(emulated.clone());
         self.spawn("kube-controller-manager", &self.binaries.controller_manager, &args)?;
-        let args = [
+        let mut args = vec![
             format!("--kubeconfig={}", scheduler.display()),
             "--leader-elect=false".into(),
             "--secure-port=0".into(),
             "--kube-api-qps=1000".into(),
             "--kube-api-burst=2000".into(),
         ];
+        args.extend(emulated);
         self.spawn("kube-scheduler", &self.binaries.scheduler, &args)
     }
 
@@ -140,6 +143,12 @@ impl ControlPlane {
     /// A kubeconfig that logs in as `user` with `groups`, which have the rights that RBAC gives them.
     pub fn kubeconfig_for(&self, user: &str, groups: &[&str]) -> Result<PathBuf> {
         kubeconfig(&self.server, &self.authority, user, groups)
+    }
+
+    /// A certificate for a server beside the control plane, on the loopback address, which trusts it by the authority at
+    /// `ca.crt` of [`folder`](Self::folder).
+    pub fn certificate(&self, name: &str) -> Result<Pair> {
+        self.authority.server(name)
     }
 
     /// The environment in which the command `kubectl` is the testbed's and an administrator, for playbooks' commands.

@@ -1,11 +1,12 @@
 //! A control plane with its kubelets, and pools of nodes in it that do not see each other.
 
+use super::binaries::{self, Binaries};
 use super::controlplane::ControlPlane;
 use super::world::{Node, Pool};
-use super::{Result, binaries, kwok};
+use super::{Result, kwok};
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A running testbed, ended when the last handle is dropped. All that a [`ControlPlane`] can do, it can.
@@ -17,7 +18,11 @@ pub struct Lab {
 impl Lab {
     /// Finds or builds the programs and starts them; half a minute at most once they are built.
     pub fn start() -> Result<Arc<Lab>> {
-        let plane = ControlPlane::start(binaries::find_or_build()?)?;
+        Lab::start_with(binaries::find_or_build()?)
+    }
+
+    fn start_with(binaries: Binaries) -> Result<Arc<Lab>> {
+        let plane = ControlPlane::start(binaries)?;
         kwok::start(&plane)?;
         Ok(Arc::new(Lab { plane, names: Mutex::default() }))
     }
@@ -45,6 +50,33 @@ impl Lab {
         let count = names.entry(name.to_owned()).or_default();
         *count += 1;
         if *count == 1 { name.to_owned() } else { format!("{name}-{count}") }
+    }
+}
+
+/// A lab that one trial has for itself, beside the one that all share.
+///
+/// There is at most one at a time, since a control plane takes a gigabyte; starting another waits for its end.
+pub struct OwnLab {
+    lab: Arc<Lab>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Whose turn it is to have a lab for itself.
+static TURN: Mutex<()> = Mutex::new(());
+
+impl OwnLab {
+    /// Starts one with these programs.
+    pub fn start(binaries: Binaries) -> Result<OwnLab> {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(OwnLab { lab: Lab::start_with(binaries)?, _turn: turn })
+    }
+}
+
+impl Deref for OwnLab {
+    type Target = Arc<Lab>;
+
+    fn deref(&self) -> &Arc<Lab> {
+        &self.lab
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! In the order of use: [`binaries`] finds or builds the programs, [`controlplane`] starts them, [`kwok`] brings the
 //! nodes to life, [`world`] makes pools of nodes, [`workload`] what runs on them. [`Lab`] is all of that running;
-//! [`bed::Bed`] is a lab that starts when the first trial asks for it.
+//! [`bed::Bed`] is a lab that starts when the first trial asks for it, [`lab::OwnLab`] one for a single trial.
 //!
 //! The clock of this code is the real one: what it waits for happens in other processes.
 #![allow(dead_code, reason = "shared by several programs, each of which uses a part")]
@@ -17,9 +17,10 @@ pub mod binaries;
 mod certs;
 pub mod controlplane;
 mod kwok;
-mod lab;
+pub mod lab;
 mod process;
 pub mod proxy;
+pub mod webhook;
 pub mod workload;
 pub mod world;
 

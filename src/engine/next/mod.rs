@@ -3,11 +3,16 @@
 //! One walk over the graph from the root along what is under way. Finished elements of rollouts are not entered, so its
 //! cost is that of the work under way, not of the plan.
 
+mod abandon;
+mod close;
+mod failing;
+mod undo;
+
 use crate::plan::graph::{Block, Node, NodeKind, OnFailure, Rollout};
 use crate::plan::path;
 
 use super::event::Id;
-use super::locate::{FINALLY, Located, between, locate};
+use super::locate::{FINALLY, Located, between, guard_segment, locate};
 use super::state::{BlockState, Phase, RolloutState, RunState, StepStatus};
 
 /// How a part of the graph stands.
@@ -23,6 +28,8 @@ pub enum Status {
     Asks,
     /// It is not over, and nothing in it may begin.
     Idle,
+    /// It waits for a `pause` to end.
+    Paused,
 }
 
 /// Something that can begin.
@@ -34,6 +41,10 @@ pub enum Ready {
     Block(Id),
     /// A rollout whose list is to be looked at.
     Rollout(Id),
+    /// A block that says `on failure rollback` and has failed.
+    Stop(Id),
+    /// A block of which everything was undone that could be.
+    Undone(Id),
     /// Elements that may take their turn, in order, as many as `room` of them.
     Elements {
         /// Of which rollout.
@@ -52,6 +63,8 @@ pub struct Next {
     pub status: Status,
     /// What can begin, in the order of the playbook.
     pub ready: Vec<Ready>,
+    /// The guards that are in force.
+    pub guards: Vec<Id>,
 }
 
 /// What may begin in a part of the graph.
@@ -95,9 +108,13 @@ impl RunState {
             Phase::Running => Mode::Go,
             Phase::New | Phase::Stopping(_) | Phase::Halted(_) | Phase::Ended(_) => Mode::Stop,
         };
+        // One that is undone first is walked as it was: the whole of it is stopped.
+        if self.abort.as_ref().is_some_and(|abort| !abort.rollback) {
+            return self.next_of_abandoned(mode);
+        }
         let mut walk = Walk::new(self);
         let status = walk.block(&self.graph.root, "", mode);
-        Next { status, ready: walk.ready }
+        Next { status, ready: walk.ready, guards: walk.guards }
     }
 
     /// How the whole stands if a driver had it: what a halted run would do when resumed.
@@ -153,28 +170,66 @@ impl RunState {
     }
 }
 
-struct Walk<'s> {
+/// A block as its statements run: one after the other, or side by side.
+#[derive(Clone, Copy)]
+enum Part<'s> {
+    Series(&'s Block),
+    Branches(&'s Block),
+}
+
+pub(super) struct Walk<'s> {
     state: &'s RunState,
     ready: Vec<Ready>,
+    /// Guards in force, of blocks that are not over.
+    guards: Vec<Id>,
     frames: Vec<(Id, String)>,
 }
 
 impl<'s> Walk<'s> {
     fn new(state: &'s RunState) -> Self {
-        Self { state, ready: Vec::new(), frames: Vec::new() }
+        Self { state, ready: Vec::new(), guards: Vec::new(), frames: Vec::new() }
     }
 
     fn block(&mut self, block: &'s Block, prefix: &str, mode: Mode) -> Status {
-        for node in &block.nodes {
-            let status = self.node(node, prefix, mode);
-            match status {
+        let state = self.state;
+        let is_paused = state.pauses_of(prefix).next().is_some();
+        let status = match state.stopped.get(prefix) {
+            Some(stopped) => self.stopped(Part::Series(block), prefix, mode, stopped),
+            None => self.statements(block, prefix, if is_paused { mode.settled() } else { mode }),
+        };
+        match (status, block.on_failure) {
+            (Status::Failed, Some(OnFailure::Continue)) => self.close(block, prefix, mode),
+            (Status::Failed, Some(OnFailure::Rollback)) if !state.stopped.contains_key(prefix) => {
+                self.offer_stop(prefix, mode)
+            }
+            (Status::Idle, _) if is_paused && mode != Mode::Stop => Status::Paused,
+            (status, _) => status,
+        }
+    }
+
+    /// Asks how something stands, without taking what it would offer.
+    pub(super) fn peek<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
+        let (ready, guards) = (self.ready.len(), self.guards.len());
+        let answer = ask(self);
+        self.ready.truncate(ready);
+        self.guards.truncate(guards);
+        answer
+    }
+
+    /// The statements of a block in order, up to the first that is not done; the guards that stand before it are in force.
+    fn statements(&mut self, block: &'s Block, prefix: &str, mode: Mode) -> Status {
+        let known = self.guards.len();
+        for (index, node) in block.nodes.iter().enumerate() {
+            if matches!(node.kind, NodeKind::Guard(_)) {
+                self.guards.push(path(prefix, &guard_segment(index)));
+                continue;
+            }
+            match self.node(node, prefix, mode) {
                 Status::Done => {}
-                Status::Failed if block.on_failure == Some(OnFailure::Continue) => {
-                    return self.close(block, prefix, mode);
-                }
                 other => return other,
             }
         }
+        self.guards.truncate(known);
         Status::Done
     }
 
@@ -189,7 +244,8 @@ impl<'s> Walk<'s> {
         match &node.kind {
             NodeKind::Let { .. } | NodeKind::Guard(_) => Status::Done,
             NodeKind::If { .. } => match self.arm(node) {
-                Some(block) => self.block(block, prefix, mode),
+                // Its arms are part of the block around it, whose guards and `on failure` are theirs too.
+                Some(block) => self.statements(block, prefix, mode),
                 None => Status::Done,
             },
             NodeKind::Group(group) => {
@@ -198,6 +254,13 @@ impl<'s> Walk<'s> {
                 }
                 match self.block(&group.body, &id, mode) {
                     Status::Done => self.finally(group.finally.as_ref(), &id, mode),
+                    // Over for good: what it says at its end is said, and it has failed.
+                    Status::Failed if self.state.is_undone(&id) => {
+                        match self.finally(group.finally.as_ref(), &id, mode) {
+                            Status::Done | Status::Failed => Status::Failed,
+                            other => other,
+                        }
+                    }
                     other => other,
                 }
             }
@@ -263,13 +326,48 @@ impl<'s> Walk<'s> {
     }
 
     fn parallel(&mut self, body: &'s Block, id: &str, limit: Option<usize>, mode: Mode) -> Status {
-        let before = self.ready.len();
-        let statuses: Vec<Status> = body.nodes.iter().map(|node| self.node(node, id, Mode::Stop)).collect();
-        self.ready.truncate(before);
+        let state = self.state;
+        let is_paused = state.pauses_of(id).next().is_some();
+        let status = match state.stopped.get(id) {
+            Some(stopped) => self.stopped(Part::Branches(body), id, mode, stopped),
+            None => self.branches(body, id, limit, if is_paused { mode.settled() } else { mode }),
+        };
+        match (status, body.on_failure) {
+            (Status::Failed, Some(OnFailure::Continue)) => self.close_parallel(body, id, mode),
+            (Status::Failed, Some(OnFailure::Rollback)) if !state.stopped.contains_key(id) => self.offer_stop(id, mode),
+            (Status::Idle, _) if is_paused && mode != Mode::Stop => Status::Paused,
+            (status, _) => status,
+        }
+    }
+
+    /// A block that says `on failure rollback` and has failed is to be stopped.
+    fn offer_stop(&mut self, prefix: &str, mode: Mode) -> Status {
+        if mode == Mode::Stop {
+            return Status::Idle;
+        }
+        self.ready.push(Ready::Stop(prefix.to_owned()));
+        Status::Active
+    }
+
+    /// The branches of a `parallel` side by side; its guards are in force while it is not over.
+    fn branches(&mut self, body: &'s Block, id: &str, limit: Option<usize>, mode: Mode) -> Status {
+        let known = self.guards.len();
+        let guards = body.nodes.iter().enumerate().filter(|(_, node)| matches!(node.kind, NodeKind::Guard(_)));
+        self.guards.extend(guards.map(|(index, _)| path(id, &guard_segment(index))));
+        let status = self.side_by_side(body, id, limit, mode);
+        if status == Status::Done {
+            self.guards.truncate(known);
+        }
+        status
+    }
+
+    fn side_by_side(&mut self, body: &'s Block, id: &str, limit: Option<usize>, mode: Mode) -> Status {
+        let statuses: Vec<Status> =
+            self.peek(|walk| body.nodes.iter().map(|node| walk.node(node, id, Mode::Stop)).collect());
         let failed = worst(&statuses);
         let mode = if failed.is_some() { mode.settled() } else { mode };
         let mut room = limit.unwrap_or(usize::MAX);
-        let (mut active, mut idle) = (false, false);
+        let (mut active, mut paused, mut idle) = (false, false, false);
         for (node, status) in body.nodes.iter().zip(statuses) {
             if matches!(status, Status::Done | Status::Failed | Status::Asks) {
                 continue;
@@ -279,13 +377,14 @@ impl<'s> Walk<'s> {
             room = room.saturating_sub(1);
             match self.node(node, id, allowed) {
                 Status::Active => active = true,
+                Status::Paused => paused = true,
                 _ => idle = true,
             }
         }
         match failed {
             _ if active => Status::Active,
-            Some(Status::Failed) if body.on_failure == Some(OnFailure::Continue) => self.close_parallel(body, id, mode),
             Some(status) => status,
+            None if paused => Status::Paused,
             None if idle => Status::Idle,
             None => Status::Done,
         }
@@ -299,18 +398,21 @@ impl<'s> Walk<'s> {
             self.ready.push(Ready::Rollout(id.clone()));
             return Status::Active;
         };
-        let before = self.ready.len();
-        let asks = state.failed.iter().any(|at| self.element(id, rollout, state, *at, Mode::Stop) == Status::Asks);
-        self.ready.truncate(before);
+        let asks = self.peek(|walk| {
+            state.failed.iter().any(|at| walk.element(id, rollout, state, *at, Mode::Stop) == Status::Asks)
+        });
         let exceeded = state.failed.len() > state.max_failures;
         let mode = if asks || exceeded { mode.settled() } else { mode };
-        let mut active = false;
+        let (mut active, mut paused) = (false, false);
         for element in &state.active {
-            active |= self.element(id, rollout, state, *element, mode.in_body()) == Status::Active;
+            let status = self.element(id, rollout, state, *element, mode.in_body());
+            active |= status == Status::Active;
+            paused |= status == Status::Paused;
         }
         let begun = mode == Mode::Go && self.candidates(id, state);
         match () {
             () if active || begun => Status::Active,
+            () if paused => Status::Paused,
             () if asks => Status::Asks,
             () if exceeded => Status::Failed,
             () if !state.active.is_empty() => Status::Idle,
@@ -363,7 +465,9 @@ impl<'s> Walk<'s> {
 
     /// Offers the elements whose turn may come; says whether there are any.
     fn candidates(&mut self, id: &Id, state: &RolloutState) -> bool {
-        let under_way = || state.active.iter().chain(&state.failed);
+        // What was undone is out no longer.
+        let is_out = |at: &&usize| !self.state.is_undone(&path(id, &state.elements[**at].name));
+        let under_way = || state.active.iter().chain(state.failed.iter().filter(is_out));
         let room = state.concurrency.saturating_sub(under_way().count());
         if room == 0 || state.waiting.is_empty() {
             return false;
@@ -376,132 +480,6 @@ impl<'s> Walk<'s> {
         }
         self.ready.push(Ready::Elements { rollout: id.clone(), candidates, room });
         true
-    }
-
-    /// Runs what is left to run of a block that failed and is over for good: each `finally` in it, innermost first.
-    fn close(&mut self, block: &'s Block, prefix: &str, mode: Mode) -> Status {
-        for node in &block.nodes {
-            let before = self.ready.len();
-            let status = self.node(node, prefix, Mode::Stop);
-            self.ready.truncate(before);
-            if status != Status::Done {
-                return self.close_node(node, prefix, mode);
-            }
-        }
-        Status::Done
-    }
-
-    fn close_node(&mut self, node: &'s Node, prefix: &str, mode: Mode) -> Status {
-        let id = path(prefix, &node.id);
-        let (status, finally) = match &node.kind {
-            NodeKind::Group(group) if self.state.blocks.get(&id).is_none_or(BlockState::is_entered) => {
-                (self.close(&group.body, &id, mode), group.finally.as_ref())
-            }
-            NodeKind::Parallel { body, .. } => (self.close_parallel(body, &id, mode), None),
-            NodeKind::If { .. } => match self.arm(node) {
-                Some(block) => (self.close(block, prefix, mode), None),
-                None => (Status::Done, None),
-            },
-            NodeKind::Rollout(rollout) => (self.close_rollout(rollout, &id, mode), rollout.finally.as_ref()),
-            _ => (Status::Done, None),
-        };
-        match status {
-            // A `finally` that fails in a block whose failure is tolerated is tolerated with it.
-            Status::Done => match self.finally(finally, &id, mode) {
-                Status::Failed => Status::Done,
-                other => other,
-            },
-            other => other,
-        }
-    }
-
-    fn close_parallel(&mut self, body: &'s Block, id: &str, mode: Mode) -> Status {
-        let mut all = Status::Done;
-        for node in &body.nodes {
-            let before = self.ready.len();
-            let status = self.node(node, id, Mode::Stop);
-            self.ready.truncate(before);
-            if status == Status::Failed {
-                let closed = self.close_node(node, id, mode);
-                if closed != Status::Done {
-                    all = closed;
-                }
-            }
-        }
-        all
-    }
-
-    fn close_rollout(&mut self, rollout: &'s Rollout, id: &Id, mode: Mode) -> Status {
-        let Some(state) = self.state.rollouts.get(id) else { return Status::Done };
-        for element in &state.failed {
-            self.frames.push((id.clone(), state.elements[*element].name.clone()));
-            let status = self.close(&rollout.body, &path(id, &state.elements[*element].name), mode);
-            self.frames.pop();
-            if status != Status::Done {
-                return status;
-            }
-        }
-        Status::Done
-    }
-
-    fn failed_in(&mut self, block: &'s Block, prefix: &str, failed: &mut Vec<Id>) {
-        for node in &block.nodes {
-            let before = self.ready.len();
-            let status = self.node(node, prefix, Mode::Stop);
-            self.ready.truncate(before);
-            if status == Status::Failed && block.on_failure == Some(OnFailure::Continue) {
-                return;
-            }
-            self.failed_at(node, prefix, failed);
-            if status != Status::Done {
-                return;
-            }
-        }
-    }
-
-    fn failed_at(&mut self, node: &'s Node, prefix: &str, failed: &mut Vec<Id>) {
-        let id = path(prefix, &node.id);
-        match &node.kind {
-            NodeKind::If { .. } => {
-                if let Some(block) = self.arm(node) {
-                    self.failed_in(block, prefix, failed);
-                }
-            }
-            NodeKind::Group(group) => {
-                self.failed_in(&group.body, &id, failed);
-                if let Some(finally) = &group.finally {
-                    self.failed_in(finally, &path(&id, FINALLY), failed);
-                }
-            }
-            NodeKind::Parallel { body, .. } => {
-                for node in &body.nodes {
-                    self.failed_at(node, &id, failed);
-                }
-            }
-            NodeKind::Rollout(rollout) => self.failed_in_rollout(rollout, &id, failed),
-            kind if kind.is_step() => {
-                if matches!(self.state.steps.get(&id).map(|step| &step.status), Some(StepStatus::Failed(_))) {
-                    failed.push(id);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn failed_in_rollout(&mut self, rollout: &'s Rollout, id: &Id, failed: &mut Vec<Id>) {
-        let Some(state) = self.state.rollouts.get(id) else { return };
-        if state.batch < state.batches() {
-            for element in state.failed.union(&state.active) {
-                self.frames.push((id.clone(), state.elements[*element].name.clone()));
-                self.failed_in(&rollout.body, &path(id, &state.elements[*element].name), failed);
-                self.frames.pop();
-            }
-            if let Some(block) = &rollout.between {
-                self.failed_in(block, &path(id, &between(state.batch + 1)), failed);
-            }
-        } else if let Some(finally) = &rollout.finally {
-            self.failed_in(finally, &path(id, FINALLY), failed);
-        }
     }
 }
 

@@ -4,6 +4,10 @@
 //! [`IllegalEvent`], which in a journal means damage. What follows from the events is never stored in them: whether a
 //! block is over, which batch is on, what can begin next are asked of the state ([`super::next`]).
 
+mod blocks;
+mod rollouts;
+mod steps;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,9 +15,10 @@ use crate::catalog::types::Kind;
 use crate::catalog::value::{ObjectRef, Value};
 use crate::plan::graph::{Graph, NodeKind};
 
-use super::event::{Decision, Element, Event, Failure, HaltReason, Id, Outcome, Process, Progress, RunOutcome};
+use super::absence::hold_after;
+use super::event::{Element, Event, Failure, HaltReason, Id, Process, RunOutcome};
 use super::locate::{Located, locate};
-use super::next::Status;
+use super::people::Abort;
 
 /// A gap in a hold that is not counted, in milliseconds; a longer one begins the hold anew (LANGUAGE.md section 6).
 pub const HOLD_GAP: i64 = 120_000;
@@ -54,6 +59,8 @@ pub struct StepState {
     pub deadline: Option<i64>,
     /// What the first attempt found.
     pub pre_image: Option<serde_json::Value>,
+    /// Whether an attempt began to act: what undo has to do something about.
+    pub acted: bool,
     /// The arguments of the last attempt.
     pub args: BTreeMap<String, Value>,
     /// UIDs of the pods whose eviction was accepted.
@@ -77,6 +84,21 @@ pub enum BlockState {
     Skipped,
     /// It could not begin.
     Failed(Failure),
+}
+
+/// A block that a guard or a failure stopped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoppedBlock {
+    /// Why.
+    pub failure: Failure,
+    /// Whether it is undone.
+    pub undo: bool,
+    /// Whether that is over: it is over for good.
+    pub is_undone: bool,
+    /// Undo steps that did not succeed.
+    pub stuck: Vec<Id>,
+    /// The guard that fired, if one did.
+    pub guard: Option<Id>,
 }
 
 /// How an element stands.
@@ -157,18 +179,26 @@ pub struct RunState {
     pub started: i64,
     /// When the last event was noted.
     pub last: i64,
+    /// When a driver last noted something: what people say of a run that nobody drives is no sign of one.
+    pub last_driven: i64,
     /// How many events were noted.
     pub events: u64,
     /// How many drivers it had.
     pub driver: u32,
     /// Since when the cluster is out of reach, Unix milliseconds.
     pub out_of_reach: Option<i64>,
+    /// That a person gave it up.
+    pub abort: Option<Abort>,
     /// UID to hash of the pod template, of the workloads that were whole when it began.
     pub whole: BTreeMap<String, String>,
     /// By id, of every step that was begun.
     pub steps: BTreeMap<Id, StepState>,
     /// By id, of every block about which an event was noted.
     pub blocks: BTreeMap<Id, BlockState>,
+    /// By prefix, of every block that stopped: of an element, a group, a parallel, the whole (empty).
+    pub stopped: BTreeMap<Id, StoppedBlock>,
+    /// Guards of kind `pause` that hold now, by id.
+    pub paused: BTreeSet<Id>,
     /// By id, of every rollout that began.
     pub rollouts: BTreeMap<Id, RolloutState>,
     /// Recorded values: the prefix of the innermost element (empty at the top), then the slot.
@@ -184,12 +214,16 @@ impl RunState {
             seed: 0,
             started: 0,
             last: 0,
+            last_driven: 0,
             events: 0,
             driver: 0,
             out_of_reach: None,
+            abort: None,
             whole: BTreeMap::new(),
             steps: BTreeMap::new(),
             blocks: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            paused: BTreeSet::new(),
             rollouts: BTreeMap::new(),
             records: BTreeMap::new(),
         }
@@ -209,6 +243,12 @@ impl RunState {
             Event::BlockSkipped { block } => self.block_event(block, BlockState::Skipped)?,
             Event::BlockEntered { block, limit } => self.block_event(block, BlockState::Entered(*limit))?,
             Event::BlockFailed { block, failure } => self.block_event(block, BlockState::Failed(failure.clone()))?,
+            Event::BlockStopped { block, failure, undo, guard } => {
+                self.block_stopped(block, failure, *undo, guard.as_ref())?;
+            }
+            Event::BlockUndone { block, stuck } => self.block_undone(block, stuck)?,
+            Event::Paused { guard, .. } => self.pause(guard)?,
+            Event::Unpaused { guard } => self.unpause(guard)?,
             Event::RolloutStarted { .. } => self.rollout_started(at, event)?,
             Event::ElementStarted { rollout, element } => {
                 self.element_turn(rollout, *element, ElementStatus::Active)?;
@@ -218,6 +258,9 @@ impl RunState {
             }
             Event::ElementReplaced { rollout, element, by } => self.element_replaced(rollout, *element, by)?,
             Event::Decided { step, decision, by } => self.decided(at, step, *decision, by)?,
+            Event::Approved { step, by } => self.approved(at, step, by)?,
+            Event::AbortRequested { by, rollback } => self.abort_requested(by, *rollback)?,
+            Event::Absent { absent } => self.absent(*absent)?,
             Event::OutOfReach { since, .. } => self.went_out_of_reach(*since)?,
             Event::InReach { away } => self.came_into_reach(*away)?,
             Event::StopRequested { signal } => self.phase = Phase::Stopping(signal.clone()),
@@ -225,6 +268,9 @@ impl RunState {
             Event::RunEnded { outcome } => self.phase = Phase::Ended(*outcome),
         }
         self.last = at;
+        if !event.is_said() {
+            self.last_driven = at;
+        }
         self.events += 1;
         self.refresh(event);
         Ok(())
@@ -236,7 +282,9 @@ impl RunState {
             (Phase::New, _) | (Phase::Ended(_), _) | (_, Event::RunStarted { .. }) => false,
             // A driver that was killed says nothing: the next may find the run in any phase but ended.
             (_, Event::DriverStarted { .. }) => true,
-            (Phase::Halted(_), Event::Decided { .. }) => true,
+            (Phase::Halted(_), event) if event.is_said() => true,
+            // What was given up and has nothing left to run needs no driver to end.
+            (Phase::Halted(_), Event::RunEnded { outcome: RunOutcome::Aborted }) => self.abort.is_some(),
             (Phase::Halted(_), _) => false,
             (Phase::Running | Phase::Stopping(_), _) => true,
         };
@@ -268,7 +316,7 @@ impl RunState {
         self.driver = driver;
         self.phase = Phase::Running;
         self.out_of_reach = None;
-        let reopened: Vec<Id> = self.failing_steps();
+        let reopened: Vec<Id> = if self.abort.is_some() { Vec::new() } else { self.failing_steps() };
         self.stand_still(absent);
         for id in reopened {
             if let Some(step) = self.steps.get_mut(&id)
@@ -278,6 +326,8 @@ impl RunState {
             }
         }
         self.blocks.retain(|_, block| !matches!(block, BlockState::Failed(_)));
+        // What is being undone goes on being undone; a block that was only halted goes on.
+        self.stopped.retain(|_, stopped| stopped.undo);
         self.refresh_all();
         Ok(())
     }
@@ -293,8 +343,16 @@ impl RunState {
                 StepStatus::Retrying(next) => step.status = StepStatus::Retrying(next + ms),
                 _ => {}
             }
-            step.hold = step.hold.filter(|_| ms <= HOLD_GAP).map(|since| since + ms);
+            step.hold = hold_after(step, ms);
         }
+    }
+
+    fn absent(&mut self, ms: i64) -> Result<(), IllegalEvent> {
+        if ms < 0 || self.out_of_reach.is_some() {
+            return Err(illegal("an absence is counted twice"));
+        }
+        self.stand_still(ms);
+        Ok(())
     }
 
     fn went_out_of_reach(&mut self, since: i64) -> Result<(), IllegalEvent> {
@@ -314,171 +372,6 @@ impl RunState {
         Ok(())
     }
 
-    fn step_started(
-        &mut self,
-        at: i64,
-        id: &Id,
-        attempt: u32,
-        deadline: Option<i64>,
-        args: &BTreeMap<String, Value>,
-        pre_image: Option<&serde_json::Value>,
-    ) -> Result<(), IllegalEvent> {
-        self.step_node(id)?;
-        let before = self.steps.get(id);
-        let is_free = before.is_none_or(|step| matches!(step.status, StepStatus::Open | StepStatus::Retrying(_)));
-        if !is_free || attempt != before.map_or(0, |step| step.attempt) + 1 {
-            return Err(illegal(format!("attempt {attempt} of `{id}` begins while it is {}", word_of(before))));
-        }
-        let step = self.steps.entry(id.clone()).or_insert_with(|| StepState::new(at));
-        step.status = StepStatus::Running;
-        step.attempt = attempt;
-        step.tries += 1;
-        step.deadline = deadline;
-        step.args = args.clone();
-        step.ended = None;
-        step.process = None;
-        step.hold = None;
-        if step.pre_image.is_none() {
-            step.pre_image = pre_image.cloned();
-        }
-        Ok(())
-    }
-
-    fn step_progress(&mut self, at: i64, id: &Id, progress: &Progress) -> Result<(), IllegalEvent> {
-        let step = self.running(id)?;
-        match progress {
-            Progress::Evicted { pod, .. } => {
-                step.evicted.insert(pod.uid.clone());
-            }
-            Progress::Command { process } => step.process = Some(process.clone()),
-            Progress::HoldStarted => step.hold = Some(at),
-            Progress::HoldBroken => step.hold = None,
-            Progress::AttemptFailed { next, .. } => step.status = StepStatus::Retrying(*next),
-        }
-        Ok(())
-    }
-
-    fn step_ended(&mut self, at: i64, id: &Id, outcome: &Outcome) -> Result<(), IllegalEvent> {
-        if let Outcome::Skipped = outcome {
-            self.step_node(id)?;
-            let step = self.steps.entry(id.clone()).or_insert_with(|| StepState::new(at));
-            if step.status != StepStatus::Open {
-                return Err(illegal(format!("`{id}` is skipped while it is {}", step.status.word())));
-            }
-            step.status = StepStatus::Skipped;
-            step.ended = Some(at);
-            return Ok(());
-        }
-        let step = match self.steps.get_mut(id) {
-            Some(step) if matches!(step.status, StepStatus::Running | StepStatus::Retrying(_)) => step,
-            other => return Err(illegal(format!("`{id}` ends while it is {}", word_of(other.as_deref())))),
-        };
-        step.ended = Some(at);
-        match outcome {
-            Outcome::Done { note, .. } => {
-                step.status = StepStatus::Done;
-                step.note.clone_from(note);
-            }
-            Outcome::Skipped => {}
-            Outcome::Failed { failure } => step.status = StepStatus::Failed(failure.clone()),
-            Outcome::Interrupted => step.status = StepStatus::Open,
-            Outcome::InDoubt { why } => step.status = StepStatus::InDoubt(why.clone()),
-        }
-        if let Outcome::Done { value: Some(value), .. } = outcome {
-            self.record(id, value)?;
-        }
-        Ok(())
-    }
-
-    fn record(&mut self, id: &Id, value: &Value) -> Result<(), IllegalEvent> {
-        let located = self.step_node(id)?;
-        let slot = match &located.node.kind {
-            NodeKind::Record { slot, .. } => slot.clone(),
-            NodeKind::Action(action) => match &action.record {
-                Some(slot) => slot.clone(),
-                None => return Ok(()),
-            },
-            _ => return Err(illegal(format!("`{id}` records nothing"))),
-        };
-        let prefix = located.frames.last().map(super::locate::Frame::prefix).unwrap_or_default();
-        self.records.entry(prefix).or_default().insert(slot, value.clone());
-        Ok(())
-    }
-
-    fn block_event(&mut self, id: &Id, block: BlockState) -> Result<(), IllegalEvent> {
-        let located = locate(&self.graph, id).ok_or_else(|| illegal(format!("the graph has no `{id}`")))?;
-        if located.node.kind.is_step() {
-            return Err(illegal(format!("`{id}` is a step")));
-        }
-        match self.blocks.get(id) {
-            None => {}
-            // Entered, it may still find that it cannot begin.
-            Some(BlockState::Entered(_)) if matches!(block, BlockState::Failed(_)) => {}
-            Some(_) => return Err(illegal(format!("`{id}` was entered before"))),
-        }
-        self.blocks.insert(id.clone(), block);
-        Ok(())
-    }
-
-    fn rollout_started(&mut self, at: i64, event: &Event) -> Result<(), IllegalEvent> {
-        let Event::RolloutStarted { rollout, elements, batches, concurrency, max_failures, joined, gone } = event
-        else {
-            return Err(illegal("no rollout begins"));
-        };
-        let located = locate(&self.graph, rollout).ok_or_else(|| illegal(format!("the graph has no `{rollout}`")))?;
-        if !matches!(located.node.kind, NodeKind::Rollout(_)) || self.rollouts.contains_key(rollout) {
-            return Err(illegal(format!("`{rollout}` is no rollout that can begin")));
-        }
-        let mut bounds = vec![0];
-        for size in batches {
-            bounds.push(bounds.last().copied().unwrap_or(0) + size);
-        }
-        let by_name: BTreeMap<_, _> = elements.iter().enumerate().map(|(at, one)| (one.name.clone(), at)).collect();
-        if bounds.last() != Some(&elements.len()) || by_name.len() != elements.len() || *concurrency == 0 {
-            return Err(illegal(format!("the batches of `{rollout}` do not add up")));
-        }
-        let state = RolloutState {
-            status: vec![ElementStatus::Waiting; elements.len()],
-            elements: elements.clone(),
-            waiting: (0..bounds.get(1).copied().unwrap_or(0)).collect(),
-            bounds,
-            batch: 0,
-            concurrency: *concurrency,
-            max_failures: *max_failures,
-            joined: joined.clone(),
-            gone: gone.clone(),
-            started: at,
-            active: BTreeSet::new(),
-            failed: BTreeSet::new(),
-            by_name,
-        };
-        self.rollouts.insert(rollout.clone(), state);
-        Ok(())
-    }
-
-    fn element_turn(&mut self, id: &Id, element: usize, status: ElementStatus) -> Result<(), IllegalEvent> {
-        let rollout = self.rollouts.get_mut(id).ok_or_else(|| illegal(format!("`{id}` has not begun")))?;
-        if !rollout.waiting.remove(&element) {
-            return Err(illegal(format!("element {element} of `{id}` has no turn")));
-        }
-        rollout.status[element] = status;
-        if status == ElementStatus::Active {
-            rollout.active.insert(element);
-        }
-        Ok(())
-    }
-
-    fn element_replaced(&mut self, id: &Id, element: usize, by: &ObjectRef) -> Result<(), IllegalEvent> {
-        let rollout = self.rollouts.get_mut(id).ok_or_else(|| illegal(format!("`{id}` has not begun")))?;
-        match rollout.elements.get_mut(element) {
-            Some(replaced) if replaced.value.as_object().is_some_and(|was| was.name == by.name) => {
-                replaced.value = Value::Object(Arc::new(by.clone()));
-                Ok(())
-            }
-            _ => Err(illegal(format!("element {element} of `{id}` has not the name of what replaces it"))),
-        }
-    }
-
     /// Whether this run's own `delete_node` deleted the object of an element, or does so now.
     pub(super) fn has_deleted(&self, prefix: &str, object: &ObjectRef) -> bool {
         self.steps.iter().any(|(id, step)| {
@@ -493,93 +386,6 @@ impl RunState {
             NodeKind::Action(action) => action.name == "delete_node",
             _ => false,
         })
-    }
-
-    fn decided(&mut self, at: i64, id: &Id, decision: Decision, by: &str) -> Result<(), IllegalEvent> {
-        let step = match self.steps.get_mut(id) {
-            Some(step) if matches!(step.status, StepStatus::InDoubt(_) | StepStatus::Failed(_)) => step,
-            other => return Err(illegal(format!("`{id}` is {}: nothing to decide", word_of(other.as_deref())))),
-        };
-        step.ended = Some(at);
-        step.note = Some(format!("decided by {by}"));
-        match decision {
-            Decision::Retry => step.open(),
-            Decision::Done => step.status = StepStatus::Done,
-            Decision::Fail => {
-                step.given_up = true;
-                step.status = StepStatus::Failed(Failure::new("E520", format!("given up by {by}")));
-            }
-        }
-        Ok(())
-    }
-
-    fn running(&mut self, id: &Id) -> Result<&mut StepState, IllegalEvent> {
-        match self.steps.get_mut(id) {
-            Some(step) if step.status == StepStatus::Running => Ok(step),
-            other => Err(illegal(format!("progress of `{id}`, which is {}", word_of(other.as_deref())))),
-        }
-    }
-
-    fn step_node(&self, id: &Id) -> Result<Located<'_>, IllegalEvent> {
-        let located = locate(&self.graph, id).ok_or_else(|| illegal(format!("the graph has no step `{id}`")))?;
-        if located.node.kind.is_step() { Ok(located) } else { Err(illegal(format!("`{id}` is no step"))) }
-    }
-
-    /// Brings the elements' statuses up to date with what an event said about something below them.
-    fn refresh(&mut self, event: &Event) {
-        let Some(id) = event.subject() else { return };
-        let mut ancestors: Vec<Id> =
-            ancestors_of(id).filter(|id| self.rollouts.contains_key(*id)).map(str::to_owned).collect();
-        ancestors.sort_by_key(|id| std::cmp::Reverse(id.len()));
-        for rollout in ancestors {
-            let below = id.get(rollout.len() + 1..).and_then(|rest| rest.split('/').next());
-            let element = below.and_then(|name| self.rollouts[&rollout].by_name.get(name).copied());
-            self.refresh_rollout(&rollout, element);
-        }
-    }
-
-    fn refresh_all(&mut self) {
-        let mut ids: Vec<Id> = self.rollouts.keys().cloned().collect();
-        ids.sort_by_key(|id| std::cmp::Reverse(id.len()));
-        for id in ids {
-            let rollout = &self.rollouts[&id];
-            let elements: Vec<usize> = rollout.active.union(&rollout.failed).copied().collect();
-            for element in elements {
-                self.refresh_rollout(&id, Some(element));
-            }
-        }
-    }
-
-    fn refresh_rollout(&mut self, id: &Id, element: Option<usize>) {
-        if let Some(element) = element
-            && matches!(self.rollouts[id].status[element], ElementStatus::Active | ElementStatus::Failed)
-        {
-            let status = match self.element_status(id, element) {
-                Status::Done => ElementStatus::Done,
-                Status::Failed | Status::Asks => ElementStatus::Failed,
-                Status::Active | Status::Idle => ElementStatus::Active,
-            };
-            if let Some(rollout) = self.rollouts.get_mut(id) {
-                rollout.set(element, status);
-            }
-        }
-        while self.batch_is_over(id) {
-            if let Some(rollout) = self.rollouts.get_mut(id) {
-                rollout.next_batch();
-            }
-        }
-    }
-
-    /// Whether the batch that is on is over, and what stands between it and the next is done.
-    fn batch_is_over(&self, id: &Id) -> bool {
-        let rollout = &self.rollouts[id];
-        if rollout.batch >= rollout.batches() || !rollout.waiting.is_empty() || !rollout.active.is_empty() {
-            return false;
-        }
-        if rollout.failed.len() > rollout.max_failures {
-            return false;
-        }
-        rollout.batch + 1 == rollout.batches() || self.between_is_done(id, rollout.batch + 1)
     }
 
     /// The value of a slot for a step of that id: of an element around it, recorded, or of the plan.
@@ -610,6 +416,12 @@ impl RunState {
 
     /// What `outcome` says in the `finally` of a block.
     fn outcome_of(&self, block: &str) -> Option<&'static str> {
+        if self.is_undone(block) {
+            return Some("rolled back");
+        }
+        if self.abort.is_some() && !self.was_over(block) {
+            return Some("aborted");
+        }
         Some(if self.body_failed(block)? { "failed" } else { "done" })
     }
 
@@ -622,6 +434,41 @@ impl RunState {
         nodes.map(|node| node.name.clone()).collect()
     }
 
+    /// Whether something around a step, or the step's own block, was stopped and is not being undone by it.
+    pub fn is_stopped(&self, id: &str) -> bool {
+        !is_undo(id) && self.stopped_around(id).is_some()
+    }
+
+    /// The outermost block around an id that was stopped.
+    pub fn stopped_around(&self, id: &str) -> Option<(&Id, &StoppedBlock)> {
+        let around = std::iter::once("").chain(id.match_indices('/').map(|(at, _)| &id[..at]));
+        // What was undone has stopped nothing any more: each `finally` in it is still to run.
+        around.filter_map(|prefix| self.stopped.get_key_value(prefix)).find(|(_, stopped)| !stopped.is_undone)
+    }
+
+    /// Whether a block around a step was undone, or is being undone.
+    pub fn is_being_undone(&self, id: &str) -> bool {
+        let around = std::iter::once("").chain(id.match_indices('/').map(|(at, _)| &id[..at]));
+        around.filter_map(|prefix| self.stopped.get(prefix)).any(|stopped| stopped.undo)
+    }
+
+    /// The guard that let the run go, if one did: of the outermost block that it stopped.
+    pub fn fired(&self) -> Option<HaltReason> {
+        let fired = self.stopped.values().find(|stopped| stopped.guard.is_some())?;
+        Some(HaltReason::Guard { detail: fired.failure.message.clone() })
+    }
+
+    /// Undo steps that did not succeed, of blocks that were undone.
+    pub fn stuck(&self) -> impl Iterator<Item = &Id> {
+        self.stopped.values().flat_map(|stopped| &stopped.stuck)
+    }
+
+    /// Whether a block, or one around it, was undone: it is over for good.
+    pub fn is_undone(&self, id: &str) -> bool {
+        let around = std::iter::once("").chain(id.match_indices('/').map(|(at, _)| &id[..at])).chain([id]);
+        around.filter_map(|prefix| self.stopped.get(prefix)).any(|stopped| stopped.is_undone)
+    }
+
     /// The arm that an `if` of a body takes for the element around it.
     pub(super) fn choice(&self, frames: &[(Id, String)], choice: u32) -> Option<usize> {
         frames.iter().rev().find_map(|(rollout, element)| {
@@ -630,6 +477,9 @@ impl RunState {
         })
     }
 }
+
+/// The segment under which what undoes a step or a task stands.
+pub const UNDO: &str = "undo";
 
 /// The name that `finally` blocks read.
 pub const OUTCOME: &str = "outcome";
@@ -640,9 +490,9 @@ fn keeps_attended_time(graph: &Graph, id: &str) -> bool {
         .is_some_and(|located| !matches!(located.node.kind, NodeKind::Wait { .. } | NodeKind::Approve { .. }))
 }
 
-/// `a`, `a/b`, `a/b/c` of `a/b/c`.
-fn ancestors_of(id: &str) -> impl Iterator<Item = &str> {
-    id.match_indices('/').map(|(at, _)| &id[..at]).chain([id])
+/// Whether an id is that of what undoes a step or a task: a segment `undo` stands in it.
+pub fn is_undo(id: &str) -> bool {
+    id.split('/').any(|segment| segment == UNDO)
 }
 
 fn illegal(what: impl Into<String>) -> IllegalEvent {
@@ -651,48 +501,6 @@ fn illegal(what: impl Into<String>) -> IllegalEvent {
 
 fn word_of(step: Option<&StepState>) -> &'static str {
     step.map_or("not begun", |step| step.status.word())
-}
-
-impl StepState {
-    fn new(at: i64) -> Self {
-        Self {
-            status: StepStatus::Open,
-            attempt: 0,
-            tries: 0,
-            started: at,
-            ended: None,
-            deadline: None,
-            pre_image: None,
-            args: BTreeMap::new(),
-            evicted: BTreeSet::new(),
-            process: None,
-            hold: None,
-            note: None,
-            given_up: false,
-        }
-    }
-
-    fn open(&mut self) {
-        self.status = StepStatus::Open;
-        self.tries = 0;
-        self.given_up = false;
-        self.hold = None;
-    }
-}
-
-impl StepStatus {
-    /// One word or two for it.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Open => "not begun",
-            Self::Running => "under way",
-            Self::Retrying(_) => "between two attempts",
-            Self::Done => "done",
-            Self::Skipped => "skipped",
-            Self::Failed(_) => "failed",
-            Self::InDoubt(_) => "in doubt",
-        }
-    }
 }
 
 impl BlockState {
@@ -714,42 +522,5 @@ impl Phase {
             Self::Ended(RunOutcome::RolledBack) => "rolled back",
             Self::Ended(RunOutcome::Aborted) => "aborted",
         }
-    }
-}
-
-impl RolloutState {
-    /// How many batches there are.
-    pub fn batches(&self) -> usize {
-        self.bounds.len() - 1
-    }
-
-    /// The element of that segment.
-    pub fn element(&self, name: &str) -> Option<&Element> {
-        self.by_name.get(name).map(|at| &self.elements[*at])
-    }
-
-    /// How many elements are done or were skipped.
-    pub fn finished(&self) -> usize {
-        self.status.iter().filter(|status| matches!(status, ElementStatus::Done | ElementStatus::Skipped)).count()
-    }
-
-    fn set(&mut self, element: usize, status: ElementStatus) {
-        self.active.remove(&element);
-        self.failed.remove(&element);
-        match status {
-            ElementStatus::Active => self.active.insert(element),
-            ElementStatus::Failed => self.failed.insert(element),
-            ElementStatus::Waiting | ElementStatus::Done | ElementStatus::Skipped => false,
-        };
-        self.status[element] = status;
-    }
-
-    fn next_batch(&mut self) {
-        self.batch += 1;
-        let range = match (self.bounds.get(self.batch), self.bounds.get(self.batch + 1)) {
-            (Some(from), Some(to)) => *from..*to,
-            _ => 0..0,
-        };
-        self.waiting = range.collect();
     }
 }
