@@ -111,7 +111,7 @@ pub(super) fn run_on(
     if output.format == Format::Text {
         output.shown(&render_summary("rehearsal", &state));
     }
-    Ok(Exit::of_code(exit_of(&seen.ending)))
+    Ok(Exit::of_code(exit_of(&seen)))
 }
 
 /// The plan on a snapshot; what this version does not carry out is refused as for a run.

@@ -119,7 +119,7 @@ impl Observer for Nobody {
     fn event(&mut self, _: &crate::journal::Record<crate::engine::event::Event>, _: &crate::engine::state::RunState) {}
     fn waiting(&mut self, _: &str, _: &[String]) {}
     fn output(&mut self, _: &str, _: &str) {}
-    fn counted(&mut self, _: &str, _: usize, _: usize) {}
+    fn counted(&mut self, _: &str, _: crate::engine::observe::PodsGone) {}
     fn remark(&mut self, _: &str) {}
     fn tick(&mut self, _: i64, _: &crate::engine::state::RunState) {}
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::cluster::World;
@@ -24,6 +24,7 @@ use crate::engine::driver::{DriveError, fold};
 use crate::engine::event::Event;
 use crate::engine::locate::locate;
 use crate::engine::observe::Observer;
+use crate::engine::people::{Letter, Message, Person, Word};
 use crate::engine::state::RunState;
 use crate::engine::{Ending, Run, Settings, drive};
 use crate::expr::{self, FactSource};
@@ -127,6 +128,7 @@ impl Simulation {
         let stage = Arc::new(Stage {
             state: Mutex::new(RunState::new(graph.clone())),
             facts: Mutex::new(None),
+            letters: Mutex::new(None),
             script: setting.script.clone(),
             rules: setting.rules,
             assumed: Mutex::default(),
@@ -158,7 +160,7 @@ impl Simulation {
 
     /// Lets time pass with no driver.
     pub fn pass(&self, duration: Duration) {
-        self.runtime.block_on(tokio::time::sleep(duration));
+        self.runtime.block_on(async { tokio::time::sleep(duration).await });
     }
 
     /// Drives the run until it ends, is let go, or the driver crashes.
@@ -167,6 +169,7 @@ impl Simulation {
     /// What the driver could not go on for: a crash is a poisoned journal.
     pub fn drive(&mut self, crash: Option<Crash>, observer: &mut dyn Observer) -> Result<Ending, DriveError> {
         let records = self.store.records();
+        let _entered = self.runtime.enter();
         let (clock, server) = (self.clock.clone(), self.server.clone());
         let watched = Arc::new(Watched {
             store: self.store.reopen(),
@@ -244,7 +247,8 @@ impl Prepared {
         let watched = crate::facts::watch(&requests, Needs::in_text(&text), clock.clone()).await;
         let watched = watched.map_err(|error| gone(&error.to_string()))?;
         watched.facts.set_now(clock.now());
-        stage.look_through(watched.facts.clone());
+        let (sender, letters) = mpsc::unbounded_channel();
+        stage.look_through(watched.facts.clone(), sender);
         if self.records.is_empty() {
             ledger.begin(clock.now());
         }
@@ -265,6 +269,8 @@ impl Prepared {
             own: None,
             runs: Arc::new(NoRuns),
             settings: self.settings,
+            namespace: "default".into(),
+            letters,
         };
         let (signals, received) = mpsc::unbounded_channel();
         let ending = tokio::time::timeout(LONGEST, drive(run, received, observer)).await;
@@ -293,14 +299,20 @@ impl Clock for Virtual {
 struct Stage {
     state: Mutex<RunState>,
     facts: Mutex<Option<Arc<dyn FactSource>>>,
+    /// Where what people say goes.
+    letters: Mutex<Option<mpsc::UnboundedSender<Letter>>>,
     script: Script,
     rules: Arc<dyn Rules>,
     assumed: Mutex<Assumed>,
 }
 
 impl Stage {
-    fn look_through(&self, facts: SharedFacts) {
+    fn look_through(&self, facts: SharedFacts, letters: mpsc::UnboundedSender<Letter>) {
+        *self.letters.lock().unwrap_or_else(PoisonError::into_inner) = Some(letters);
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(facts));
+        // What an earlier driver asked is still to be answered.
+        let asked = self.state.lock().unwrap_or_else(PoisonError::into_inner).questions();
+        asked.iter().for_each(|question| self.approve(&question.step));
     }
 
     fn apply(&self, at: i64, event: &Event) {
@@ -312,10 +324,26 @@ impl Stage {
         }
     }
 
+    /// A person says yes at once.
+    fn approve(&self, step: &str) {
+        let by = Person { user: "somebody".to_owned(), host: RUN.to_owned(), login: None };
+        let message = Message { word: Word::Approve { step: step.to_owned() }, by };
+        let (answer, _) = oneshot::channel();
+        if let Some(letters) = &*self.letters.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A driver that is gone asks again when it is back.
+            let _ = letters.send(Letter { message, answer });
+        }
+        let told = "what a person is asked is answered yes, at once".to_owned();
+        *self.assumed.lock().unwrap_or_else(PoisonError::into_inner).entry(told).or_default() += 1;
+    }
+
     /// Writes the part of a command or job that begins.
     fn begin(&self, state: &RunState, step: &str, attempt: u32) {
         let graph = state.graph.clone();
         let Some(located) = locate(&graph, step) else { return };
+        if let NodeKind::Approve { .. } = &located.node.kind {
+            return self.approve(step);
+        }
         let NodeKind::Action(action) = &located.node.kind else { return };
         if !matches!(action.name.as_str(), "exec" | "job") {
             return;

@@ -26,6 +26,7 @@ impl Work<'_> {
         let alive_from = self.context.now() + GOES_DOWN;
         self.context.waiting(vec![format!("the job failed; `{}` is awaited before it is judged", self.node)]);
         tokio::select! {
+            biased;
             () = self.until_node(false) => {}
             () = async {
                 if !self.until_renewed(alive_from).await {

@@ -177,7 +177,7 @@ pub struct Availability {
 impl Verdict {
     /// The verdict over rehearsals of one plan, at least one.
     pub fn new(graph: &Arc<Graph>, world: &str, rehearsed: &[Rehearsed]) -> Self {
-        let is_through = |one: &&Rehearsed| exit_of(&one.ending) == 0;
+        let is_through = |one: &&Rehearsed| exit_of(one) == 0;
         let through: Vec<&Rehearsed> = rehearsed.iter().filter(is_through).collect();
         let counted: Vec<&Rehearsed> = if through.is_empty() { rehearsed.iter().collect() } else { through.clone() };
         let waiting = counted.iter().map(|one| waiting(graph, one)).max().unwrap_or(0);
@@ -191,7 +191,7 @@ impl Verdict {
             as_of: graph.cluster.as_of,
             seeds: rehearsed.len(),
             through: through.len(),
-            exit: rehearsed.iter().map(|one| exit_of(&one.ending)).max().unwrap_or(0),
+            exit: rehearsed.iter().map(|one| exit_of(one)).max().unwrap_or(0),
             assumed: assumed(rehearsed),
             took: spread,
             waiting,
@@ -212,15 +212,19 @@ impl Verdict {
 }
 
 /// The exit code that a run ends with (LANGUAGE.md, section 8).
-pub fn exit_of(ending: &Ending) -> u8 {
-    match ending {
+pub fn exit_of(one: &Rehearsed) -> u8 {
+    let is_stuck =
+        |record: &Record<Event>| matches!(&record.event, Event::BlockUndone { stuck, .. } if !stuck.is_empty());
+    match &one.ending {
+        Ending::Ended(RunOutcome::RolledBack) if one.records.iter().any(is_stuck) => 21,
         Ending::Ended(RunOutcome::Done) => 0,
         Ending::Ended(RunOutcome::RolledBack) => 20,
         Ending::Ended(RunOutcome::Aborted) => 22,
         Ending::Halted(HaltReason::StepFailed) => 10,
+        Ending::Halted(HaltReason::Guard { .. }) => 11,
         Ending::Halted(HaltReason::Asks) => 12,
         Ending::Halted(HaltReason::OutOfReach { .. }) => 13,
-        Ending::Halted(HaltReason::Interrupted { .. }) => 14,
+        Ending::Halted(HaltReason::Interrupted { .. } | HaltReason::Parked { .. }) => 14,
     }
 }
 
@@ -278,6 +282,15 @@ fn stuck(rehearsed: &[Rehearsed]) -> Vec<Stuck> {
                 Event::StepEnded { step, outcome: Outcome::InDoubt { why } } => asks(step, why, after),
                 Event::BlockFailed { block, failure } => Stuck {
                     step: block.clone(),
+                    code: failure.code.clone(),
+                    message: failure.message.clone(),
+                    details: failure.details.clone(),
+                    help: failure.help.clone(),
+                    after,
+                    seeds: 0,
+                },
+                Event::BlockStopped { block, failure, guard: Some(_), .. } => Stuck {
+                    step: if block.is_empty() { "the run".to_owned() } else { block.clone() },
                     code: failure.code.clone(),
                     message: failure.message.clone(),
                     details: failure.details.clone(),
