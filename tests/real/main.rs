@@ -14,6 +14,7 @@ mod scenario_drains;
 mod scenario_faults;
 mod scenario_lock;
 mod scenario_ownership;
+mod scenario_rehearsal;
 mod scenario_testbed;
 mod scenario_upgrade;
 mod sprag;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         scenario_drains::trials(&bed),
         scenario_availability::trials(&bed),
         scenario_lock::trials(&bed),
+        scenario_rehearsal::trials(),
     ]
     .into_iter()
     .flatten()

@@ -68,6 +68,13 @@ pub fn find_or_build() -> Result<Binaries> {
     })
 }
 
+/// Finds kubectl alone, or builds it.
+///
+/// Fails as [`find_or_build`] does.
+pub fn kubectl() -> Result<PathBuf> {
+    CONTROL_PLANE.program("kubectl")
+}
+
 impl Module {
     fn program(&self, name: &str) -> Result<PathBuf> {
         if let Some(asset) = asset(name) {
