@@ -167,6 +167,9 @@ fn sweep(crash: impl Fn(usize) -> Crash, name: &str) -> usize {
         if first.is_ok() {
             return nth;
         }
+        if matches!(simulation.records().last(), Some(last) if matches!(last.event, Event::RunEnded { .. })) {
+            return nth;
+        }
         simulation.pass(Duration::from_secs(3));
         let ending = simulation.drive(None, &mut Nobody).unwrap_or_else(|error| panic!("{point}: {error}"));
         assert!(matches!(ending, Ending::Ended(_)), "{point}: {ending:?}\n{}", written(&simulation.records()));

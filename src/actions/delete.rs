@@ -70,9 +70,7 @@ async fn until_gone(path: &str, object: &ObjectRef, resource: Resource, context:
         if context.facts.is_gone(object) {
             return Ok(());
         }
-        if changed.changed().await.is_err() {
-            return Ok(());
-        }
+        changed.changed().await;
     }
 }
 
@@ -82,9 +80,7 @@ async fn until_shown(object: &ObjectRef, context: &StepContext) -> Read<()> {
     let is_watched = matches!(object.kind, Kind::Node | Kind::Pod | Kind::Workload | Kind::Budget);
     let mut changed = context.facts.changed();
     while is_watched && !context.facts.is_gone(object) {
-        if changed.changed().await.is_err() {
-            break;
-        }
+        changed.changed().await;
     }
     Ok(())
 }

@@ -74,14 +74,14 @@ async fn credited(pod: &Pod, context: &StepContext) {
     let mut changed = context.facts.changed();
     // The cache may not show yet what the server has already given away: wait for a change from none to some.
     let mut was_none = allows() <= 0;
-    while changed.changed().await.is_ok() {
+    loop {
+        changed.changed().await;
         let is_some = allows() > 0;
         if is_some && was_none {
             return;
         }
         was_none |= !is_some;
     }
-    std::future::pending().await
 }
 
 fn held(pod: &Pod, context: &StepContext) -> Vec<String> {
@@ -101,9 +101,7 @@ async fn until_gone(object: &ObjectRef, pod: &Pod, context: &StepContext) {
         let line =
             reason.map_or_else(|| format!("{} is evicted and about to go", why::pod_name(pod)), |one| one.line(now));
         context.waiting(vec![line]);
-        if changed.changed().await.is_err() {
-            return;
-        }
+        changed.changed().await;
     }
 }
 

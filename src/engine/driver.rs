@@ -346,7 +346,7 @@ impl<'o> Driver<'o> {
                         Err(error) => std::panic::resume_unwind(error.into_panic()),
                     }
                 }
-                _ = changed.changed() => self.look_at_gates().await?,
+                () = changed.changed() => self.look_at_gates().await?,
                 () = tokio::time::sleep(Duration::from_millis(u64::try_from(wake - now).unwrap_or(0))) => {
                     self.on_timer().await?;
                 }

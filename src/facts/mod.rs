@@ -11,6 +11,7 @@
 
 mod confirm;
 mod fields;
+mod news;
 pub mod objects;
 pub mod reads;
 pub(crate) mod resource;
@@ -23,17 +24,18 @@ mod watch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use serde_json::Value as Json;
-use tokio::sync::watch as channel;
-
 use crate::catalog::types::Kind;
 use crate::catalog::value::{ObjectRef, Value};
 use crate::catalog::version::Version;
 use crate::cluster::snapshot::Snapshot;
 use crate::expr::FactSource;
 use reads::{ReadKey, Reads, Unknown};
+use serde_json::Value as Json;
 use tables::RunFacts;
 
+use news::News;
+
+pub use news::Listener;
 pub use resource::Resource;
 pub use singles::Single;
 pub use tables::{Facts, OWN_LABEL, SILENT_AFTER};
@@ -44,9 +46,9 @@ pub use watch::{Watched, watch};
 pub struct SharedFacts {
     facts: Arc<RwLock<Facts>>,
     /// The number of the last change: it moves with every fact that does.
-    changed: Arc<channel::Sender<u64>>,
+    changed: News,
     /// Moves with every word of the server, also where no fact changes.
-    heard: Arc<channel::Sender<u64>>,
+    heard: News,
 }
 
 /// Which kinds are needed beyond nodes, pods, workloads and budgets.
@@ -86,8 +88,7 @@ impl Needs {
 
 impl SharedFacts {
     fn new(facts: Facts) -> Self {
-        let sender = || Arc::new(channel::Sender::new(0));
-        Self { facts: Arc::new(RwLock::new(facts)), changed: sender(), heard: sender() }
+        Self { facts: Arc::new(RwLock::new(facts)), changed: News::default(), heard: News::default() }
     }
 
     /// The facts of a snapshot: as of then, and never silent.
@@ -115,17 +116,17 @@ impl SharedFacts {
         let after = (facts.last_change(), facts.words());
         drop(facts);
         if after.0 != before.0 {
-            self.changed.send_replace(after.0);
+            self.changed.tell(after.0);
         }
         if after.1 != before.1 {
-            self.heard.send_replace(after.1);
+            self.heard.tell(after.1);
         }
         result
     }
 
     /// Changes whenever a fact does.
-    pub fn changed(&self) -> channel::Receiver<u64> {
-        self.changed.subscribe()
+    pub fn changed(&self) -> Listener {
+        self.changed.listen()
     }
 
     /// What the run itself knows: when it began (Unix milliseconds), what was whole then, which nodes it has under way.
@@ -172,11 +173,9 @@ impl SharedFacts {
 
     /// Comes back once something holds that the server's words alone can make true.
     async fn until(&self, holds: impl Fn(&Facts) -> bool) {
-        let mut heard = self.heard.subscribe();
+        let mut heard = self.heard.listen();
         while !self.read(&holds) {
-            if heard.changed().await.is_err() {
-                return;
-            }
+            heard.changed().await;
         }
     }
 

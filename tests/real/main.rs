@@ -16,6 +16,7 @@ mod scenario_held;
 mod scenario_lock;
 mod scenario_ownership;
 mod scenario_people;
+mod scenario_rehearsal;
 mod scenario_skew;
 mod scenario_testbed;
 mod scenario_upgrade;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         scenario_held::trials(&bed),
         scenario_lock::trials(&bed),
         scenario_skew::trials(&bed),
+        scenario_rehearsal::trials(),
     ]
     .into_iter()
     .flatten()

@@ -126,7 +126,7 @@ impl<'a> Running<'a> {
     async fn drive(&mut self) -> Read<Attempt> {
         let mut changed = self.context.facts.changed();
         loop {
-            changed.borrow_and_update();
+            changed.mark_unchanged();
             self.look()?;
             self.look_at_budgets()?;
             self.post();
@@ -149,7 +149,7 @@ impl<'a> Running<'a> {
                 Some((pod, answer)) = self.posts.next() => self.answered(&pod, answer)?,
                 Some((check, result)) = self.checks.next() => self.checked(check, result)?,
                 Some(reasons) = self.looks.next() => self.missing.reasons = reasons,
-                Ok(()) = changed.changed() => {}
+                () = changed.changed() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }

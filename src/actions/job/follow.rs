@@ -230,7 +230,7 @@ impl Work<'_> {
             let left = Duration::from_millis(left.unsigned_abs());
             tokio::select! {
                 biased;
-                _ = changed.changed() => {}
+                () = changed.changed() => {}
                 () = tokio::time::sleep(left.min(Duration::from_secs(3_600))) => {}
             }
         }

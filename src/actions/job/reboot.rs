@@ -44,9 +44,10 @@ impl Work<'_> {
             changed.mark_unchanged();
             let is_ready =
                 || self.context.facts.field(&self.node, "ready", &mut Reads::default()) == Ok(Fact::Bool(true));
-            if self.context.facts.is_gone(&self.node) || (or_ready && is_ready()) || changed.changed().await.is_err() {
+            if self.context.facts.is_gone(&self.node) || (or_ready && is_ready()) {
                 return;
             }
+            changed.changed().await;
         }
     }
 

@@ -140,3 +140,36 @@ fn subresources(info: &KindInfo) -> Vec<Value> {
     }
     all
 }
+
+/// `/openapi/v3`: where the schema of each group and version is.
+pub(super) fn schemas() -> Value {
+    let place = |group: &str, version: &str| {
+        let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+        (path.clone(), json!({ "serverRelativeURL": format!("/openapi/v3/{path}") }))
+    };
+    let all = group_names().into_iter().chain([("", "v1")]).map(|(group, version)| place(group, version));
+    json!({ "paths": all.collect::<serde_json::Map<_, _>>() })
+}
+
+/// A schema of nothing but this: that the server itself looks at fields (`fieldValidation`), so that kubectl does not.
+///
+/// # Errors
+/// 404 for a group or version that is not served.
+pub(super) fn schema(group: &str, version: &str) -> Result<Value, Refused> {
+    let parameter = json!({ "name": "fieldValidation", "in": "query", "schema": { "type": "string" } });
+    let path = |info: &KindInfo| {
+        let kind = json!({ "group": group, "version": version, "kind": info.name });
+        let patch = json!({
+            "parameters": [parameter], "responses": {}, "x-kubernetes-action": "patch",
+            "x-kubernetes-group-version-kind": kind,
+        });
+        (format!("/{}/{{name}}", info.plural), json!({ "patch": patch }))
+    };
+    let served = KINDS.iter().filter(|info| info.group == group && info.version == version);
+    let paths: serde_json::Map<String, Value> = served.map(path).collect();
+    if paths.is_empty() {
+        return Err(nothing_there());
+    }
+    let info = json!({ "title": "sprag rehearsal", "version": version });
+    Ok(json!({ "openapi": "3.0.0", "info": info, "paths": paths }))
+}

@@ -8,8 +8,8 @@
 //!
 //! Rules and words are those of Kubernetes 1.37 (apiserver `endpoints/handlers`, `registry/generic`, `storage/cacher`;
 //! KUBERNETES.md 10). Left out, and answered with a Status that says so: protobuf and CBOR (406, 415), `proxy`, `exec`, `log`,
-//! `attach`, `portforward` and `ephemeralcontainers` (404), OpenAPI and with it kubectl's checks of what it is about to create (404),
-//! the deprecated `/watch/` paths (404), strategic merge patches of opaque kinds (415).
+//! `attach`, `portforward` and `ephemeralcontainers` (404), OpenAPI v2 (404; v3 says nothing but that the server itself looks at
+//! fields), the deprecated `/watch/` paths (404), strategic merge patches of opaque kinds (415).
 //!
 //! Left out in silence: who asks is not looked at, everything is allowed; validation but for names, versions, immutable fields
 //! of pods and the two numbers of a budget; unknown fields but for those of Evictions; conversion between versions; quotas;

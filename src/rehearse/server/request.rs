@@ -19,6 +19,7 @@ pub(super) struct Request {
     query: BTreeMap<String, String>,
     /// What the answer looks like.
     pub(super) form: Form,
+    is_acceptable: bool,
     /// The body's media type, in small letters and without parameters.
     pub(super) content: String,
     agent: String,
@@ -38,23 +39,31 @@ pub(super) enum Form {
 }
 
 impl Request {
-    /// # Errors
-    /// 406 where only something else than JSON is accepted.
-    pub(super) fn read(head: &Parts, body: Bytes) -> Result<Self, Refused> {
+    /// Reads it.
+    pub(super) fn read(head: &Parts, body: Bytes) -> Self {
         let path = head.uri.path().split('/').filter(|part| !part.is_empty()).map(decoded).collect();
         let query = head.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let query = query.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let query = query.map(|(name, value)| (decoded(name), decoded(&value.replace('+', " "))));
         let content = text(&head.headers, header::CONTENT_TYPE).split(';').next().unwrap_or_default();
-        Ok(Self {
+        let form = form(text(&head.headers, header::ACCEPT));
+        Self {
             method: head.method.clone(),
             path,
             query: query.collect(),
-            form: form(text(&head.headers, header::ACCEPT))?,
+            is_acceptable: form.is_some(),
+            form: form.unwrap_or(Form::Objects),
             content: content.trim().to_ascii_lowercase(),
             agent: text(&head.headers, header::USER_AGENT).to_owned(),
             body,
-        })
+        }
+    }
+
+    /// # Errors
+    /// 406 where only something else than JSON is accepted.
+    pub(super) fn check_acceptable(&self) -> Result<(), Refused> {
+        let why = "only the following media types are accepted: application/json";
+        if self.is_acceptable { Ok(()) } else { Err(Refused::new(406, "NotAcceptable", why)) }
     }
 
     /// A parameter of the query; empty where it is not given.
@@ -151,27 +160,23 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// The first that we know of what a client accepts.
-fn form(accept: &str) -> Result<Form, Refused> {
+/// The first that we know of what a client accepts; `None` where there is none.
+fn form(accept: &str) -> Option<Form> {
     let mut accepted = accept.split(',').map(|one| one.replace(' ', "")).filter(|one| !one.is_empty()).peekable();
     if accepted.peek().is_none() {
-        return Ok(Form::Objects);
+        return Some(Form::Objects);
     }
-    for one in accepted {
+    accepted.find_map(|one| {
         let mut parts = one.split(';');
         let is_json = matches!(parts.next(), Some("application/json" | "application/*" | "*/*"));
         let parameters: BTreeMap<&str, &str> = parts.filter_map(|part| part.split_once('=')).collect();
         match (is_json, parameters.get("as").copied(), parameters.get("v").copied()) {
-            (true, None, _) => return Ok(Form::Objects),
-            (true, Some("Table"), Some("v1")) => return Ok(Form::Table),
-            (true, Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("v1")) => {
-                return Ok(Form::Metadata);
-            }
-            _ => {}
+            (true, None, _) => Some(Form::Objects),
+            (true, Some("Table"), Some("v1")) => Some(Form::Table),
+            (true, Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("v1")) => Some(Form::Metadata),
+            _ => None,
         }
-    }
-    let why = "only the following media types are accepted: application/json";
-    Err(Refused::new(406, "NotAcceptable", why))
+    })
 }
 
 /// Undoes %-escapes; one that is none stays as it is.
@@ -207,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_first_form_that_is_known_is_answered() {
-        let known = |accept| form(accept).ok();
+        let known = form;
         assert_eq!(known(""), Some(Form::Objects));
         assert_eq!(known("application/vnd.kubernetes.protobuf, application/json"), Some(Form::Objects));
         assert_eq!(known("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"), Some(Form::Table));

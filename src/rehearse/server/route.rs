@@ -19,6 +19,10 @@ pub(super) enum Route {
     Group(String),
     /// `/api/v1`, `/apis/GROUP/VERSION`: group and version.
     Resources(String, String),
+    /// `/openapi/v3`
+    Schemas,
+    /// `/openapi/v3/api/v1`, `/openapi/v3/apis/GROUP/VERSION`: group and version.
+    Schema(String, String),
     /// A review, which is asked and not kept: its resource's name.
     Review(String),
     /// Objects.
@@ -62,6 +66,9 @@ impl Route {
             ["apis", group] => Self::Group((*group).to_owned()),
             ["api", "v1"] => Self::Resources(String::new(), "v1".to_owned()),
             ["apis", group, version] => Self::Resources((*group).to_owned(), (*version).to_owned()),
+            ["openapi", "v3"] => Self::Schemas,
+            ["openapi", "v3", "api", version] => Self::Schema(String::new(), (*version).to_owned()),
+            ["openapi", "v3", "apis", group, version] => Self::Schema((*group).to_owned(), (*version).to_owned()),
             ["api", "v1", rest @ ..] => Self::Objects(Place::find("", "v1", rest)?),
             ["apis", group, "v1", name] if is_review(group, name) => Self::Review((*name).to_owned()),
             ["apis", group, version, rest @ ..] => Self::Objects(Place::find(group, version, rest)?),

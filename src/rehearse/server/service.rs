@@ -63,12 +63,15 @@ impl Server {
         match fault {
             Some(FaultKind::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
             Some(FaultKind::Answer(code)) => return Ok(refusal(&of_code(code))),
-            Some(FaultKind::Expire) => return Ok(refusal(&of_code(410))),
+            Some(FaultKind::Expire) if !path.contains("watch=") => return Ok(refusal(&of_code(410))),
             Some(FaultKind::Stall) if !path.contains("watch=") => return std::future::pending().await,
-            Some(FaultKind::Stall | FaultKind::Delay(_) | FaultKind::Lose) | None => {}
+            Some(FaultKind::Expire | FaultKind::Stall | FaultKind::Delay(_) | FaultKind::Lose) | None => {}
         }
         let request = Request::read(&head, body);
-        let answered = request.and_then(|request| self.room.with(|state| self.carry_out(state, &request, path)));
+        let mut answered = self.room.with(|state| self.carry_out(state, &request, path));
+        if let (Some(FaultKind::Expire), Ok(Answer::Watch(watch))) = (fault, &mut answered) {
+            watch.expire();
+        }
         if fault == Some(FaultKind::Lose) {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
@@ -80,6 +83,7 @@ impl Server {
 
     fn carry_out(&self, state: &mut State, request: &Request, path: String) -> Result<Answer, Refused> {
         let route = Route::find(&request.path)?;
+        request.check_acceptable()?;
         let is_get = request.method == Method::GET;
         match route {
             Route::Review(name) if request.method == Method::POST => review::review(request, &name),
@@ -91,6 +95,8 @@ impl Server {
             _ if !is_get && request.method != Method::HEAD => Err(not_allowed()),
             Route::Version => Ok(Answer::value(&discovery::version(&state.world.cluster.about))),
             Route::Health => Ok(Answer::Text("ok")),
+            Route::Schemas => Ok(Answer::value(&discovery::schemas())),
+            Route::Schema(group, version) => discovery::schema(&group, &version).map(|schema| Answer::value(&schema)),
             Route::CoreVersions => Ok(Answer::value(&discovery::core_versions())),
             Route::Groups => Ok(Answer::value(&discovery::groups())),
             Route::Group(name) => discovery::one_group(&name).map(|group| Answer::value(&group)),

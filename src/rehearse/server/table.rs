@@ -72,6 +72,7 @@ fn columns(kind: Kind) -> &'static [Column] {
             ("Ready", false),
             ("Up-to-date", false),
             ("Available", false),
+            ("Node Selector", false),
             ("Age", false),
         ],
         Kind::Job => &[("Name", false), ("Status", false), ("Completions", false), ("Age", false)],
@@ -125,6 +126,13 @@ fn cells(object: &Object, now: i64) -> Vec<String> {
                 "numberAvailable",
             ];
             cells.extend(FIELDS.map(|field| status(object, field).to_string()));
+            let wanted = object.spec("/template/spec/nodeSelector").and_then(Value::as_object);
+            let wanted = wanted
+                .into_iter()
+                .flatten()
+                .map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default()));
+            let wanted: Vec<String> = wanted.collect();
+            cells.push(if wanted.is_empty() { NONE.to_owned() } else { wanted.join(",") });
         }
         Kind::Job => {
             cells.push(job_status(object).to_owned());

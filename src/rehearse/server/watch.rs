@@ -104,6 +104,12 @@ impl Watch {
         Ok(watch)
     }
 
+    /// The version that it begins from is too old, whatever the store says.
+    pub(super) fn expire(&mut self) {
+        self.first = self.expired(self.reached);
+        self.is_over = true;
+    }
+
     /// The state as it is, where it is asked for, or else what has happened since the version that it begins from.
     fn say_first(&mut self, state: &State, initial: Initial, is_from_now: bool) {
         let store = &state.world.cluster.store;
@@ -163,7 +169,7 @@ impl Watch {
                 }
                 Say::Expired => {
                     self.is_over = true;
-                    return Some(Ok(self.expired(self.server.room.with(|state| state.world.cluster.store.version()))));
+                    return Some(Ok(self.expired(self.reached)));
                 }
             }
         }

@@ -121,7 +121,7 @@ pub(super) fn replaced(
     let mut object = if place.subresource == "status" {
         with_status_of(wanted, current)
     } else {
-        with_all_but_status_of(wanted, current)
+        with_all_but_status_of(wanted, current, place.info.has_status)
     };
     object.meta.uid = current.meta.uid.clone();
     object.meta.created = current.meta.created;
@@ -173,13 +173,13 @@ fn with_status_of(wanted: Object, current: &Arc<Object>) -> Object {
     object
 }
 
-fn with_all_but_status_of(mut object: Object, current: &Arc<Object>) -> Object {
+fn with_all_but_status_of(mut object: Object, current: &Arc<Object>, has_status: bool) -> Object {
     if let (Some(pod), Some(known)) = (object.pod_mut(), current.pod()) {
         pod.status = known.status.clone();
         if pod.spec.raw == known.spec.raw {
             pod.spec = Arc::clone(&known.spec);
         }
-    } else if current.status.is_some() || matches!(current.kind, Kind::Pod) {
+    } else if has_status {
         object.status.clone_from(&current.status);
     }
     if object.body == current.body {

@@ -89,6 +89,13 @@ impl Binaries {
     }
 }
 
+/// Finds kubectl alone, or builds it.
+///
+/// Fails as [`find_or_build`] does.
+pub fn kubectl() -> Result<PathBuf> {
+    CONTROL_PLANE.program("kubectl")
+}
+
 impl Module {
     fn program(&self, name: &str) -> Result<PathBuf> {
         asset(name).map_or_else(|| self.built(name), Ok)

@@ -64,10 +64,18 @@ async fn watches_stall_break_and_expire() {
         let mut seen = talk.watch(path).await;
         assert_eq!(seen.within(100).await, told, "{what:?}");
     }
-    // An answer that stalls never comes.
     let talk = talk();
-    talk.server.set_faults(vec![fault(&["GET"], "", 1, FaultKind::Stall)]);
+    talk.server.set_faults(vec![fault(&[], "pods?", 1, FaultKind::Expire)]);
     pass(1).await;
+    assert_eq!(
+        talk.watch(path).await.within(1).await,
+        "ERROR 410 \"Expired\": \"too old resource version: 4 (4)\"\n-\n"
+    );
+    assert_eq!(talk.get("/api/v1/pods?limit=1", "/kind").await, "200 \"PodList\"");
+    let told = "410 Expired: The resourceVersion for the provided list is too old.";
+    assert_eq!(talk.get("/api/v1/pods?limit=1&continue=4/shop/a", "").await, told);
+    // An answer that stalls never comes.
+    talk.server.set_faults(vec![fault(&["GET"], "", 1, FaultKind::Stall)]);
     let asked = tokio::time::timeout(Duration::from_secs(3600), talk.get(WEB, "")).await;
     assert!(asked.is_err(), "{asked:?}");
 }

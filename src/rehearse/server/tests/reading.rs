@@ -21,7 +21,7 @@ async fn discovery_tells_what_is_served() {
     assert_eq!(find("pods/eviction"), Some(eviction));
     assert_eq!(find("nodes").map(|node| node["shortNames"].clone()), Some(json!(["no"])));
     let nothing = "404 NotFound: the server could not find the requested resource";
-    for path in ["/apis/none/v1", "/apis/none", "/api/v2", "/openapi/v3", "/api/v1/nones", "/api/v1/pods/web-1", "/"] {
+    for path in ["/apis/none/v1", "/apis/none", "/api/v2", "/openapi/v2", "/api/v1/nones", "/api/v1/pods/web-1", "/"] {
         assert_eq!(talk.get(path, "").await, nothing, "{path}");
     }
     let no = "405 MethodNotAllowed: the server does not allow this method on the requested resource";
