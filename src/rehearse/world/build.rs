@@ -197,6 +197,15 @@ fn app(name: &str) -> Value {
     json!({"app": name.rsplit('/').next()})
 }
 
+/// The revision that the pods of a StatefulSet or DaemonSet bear: without it they would count as outdated.
+fn revision(row: &WorkloadRow) -> Option<String> {
+    match row.kind.as_str() {
+        "StatefulSet" => Some(format!("{}-{HASH}", row.name.rsplit('/').next().unwrap_or_default())),
+        "DaemonSet" => Some(HASH.to_owned()),
+        _ => None,
+    }
+}
+
 fn image(row: &WorkloadRow) -> String {
     row.image.clone().unwrap_or_else(|| format!("{}:1", row.name))
 }
@@ -216,6 +225,12 @@ fn workload_object(row: &WorkloadRow, count: usize) -> Value {
             })
         }
     };
+    let mut status = status;
+    if let Some(revision) = revision(row).filter(|_| row.kind == "StatefulSet") {
+        status["currentReplicas"] = json!(count);
+        status["currentRevision"] = json!(revision);
+        status["updateRevision"] = json!(revision);
+    }
     if row.min_ready > 0 {
         spec["minReadySeconds"] = json!(row.min_ready);
     }
@@ -340,6 +355,9 @@ fn pod_object(row: &WorkloadRow, (kind, owner_name): &(&str, String), index: usi
     metadata["labels"] = template["metadata"]["labels"].clone();
     if let Some(annotations) = template["metadata"].get("annotations") {
         metadata["annotations"] = annotations.clone();
+    }
+    if let Some(revision) = revision(row) {
+        metadata["labels"]["controller-revision-hash"] = json!(revision);
     }
     metadata["ownerReferences"] = owner(kind, owner_name);
     let mut spec = template["spec"].clone();
