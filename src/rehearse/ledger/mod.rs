@@ -223,9 +223,8 @@ impl Pages {
     fn follow(&mut self, before: Option<&Object>, object: &Object, now: i64, store: &Store) {
         let Some(pod) = object.pod() else { return };
         let old = before.and_then(Object::pod);
-        if is_evicted(pod) && !old.is_some_and(is_evicted) && object.is_terminating() {
-            self.evicted(object, pod, now, store);
-        } else if is_evicted(pod) && object.is_terminating() && !before.is_some_and(Object::is_terminating) {
+        let was_leaving = before.is_some_and(Object::is_terminating) && old.is_some_and(is_evicted);
+        if is_evicted(pod) && object.is_terminating() && !was_leaving {
             self.evicted(object, pod, now, store);
         }
         match pod.status.condition("PodScheduled") {

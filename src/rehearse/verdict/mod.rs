@@ -191,7 +191,7 @@ impl Verdict {
             as_of: graph.cluster.as_of,
             seeds: rehearsed.len(),
             through: through.len(),
-            exit: rehearsed.iter().map(|one| exit_of(one)).max().unwrap_or(0),
+            exit: rehearsed.iter().map(exit_of).max().unwrap_or(0),
             assumed: assumed(rehearsed),
             took: spread,
             waiting,
