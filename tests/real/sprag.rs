@@ -90,7 +90,7 @@ impl Sprag {
     /// What a command that was started wrote on stderr, and then on stdout.
     pub fn said(&self, name: &str) -> String {
         let read = |kind: &str| fs::read_to_string(self.folder.path().join(format!("{name}.{kind}")));
-        read("err").unwrap_or_default() + &read("out").unwrap_or_default()
+        read("err").unwrap_or_default() + read("out").unwrap_or_default().as_str()
     }
 }
 
