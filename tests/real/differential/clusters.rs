@@ -1,7 +1,7 @@
 //! The two clusters: the testbed's, and the one in a box that begins with the same nodes.
 
 use super::compare::{compare, show};
-use super::play::{Seen, play};
+use super::play::{Cluster, Seen, play};
 use super::scenario::{Made, Scenario};
 use crate::expect::Outcome;
 use crate::testbed::world::{Node, Pool};
@@ -11,7 +11,8 @@ use sprag::cluster::snapshot::{SCHEMA, Snapshot};
 use sprag::rehearse::ledger::Ledger;
 use sprag::rehearse::rehearsal::world;
 use sprag::rehearse::script::Script;
-use sprag::rehearse::server::{Server, WorldClock};
+use sprag::rehearse::server::{Server, WorldClock, http};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Builder;
@@ -28,7 +29,7 @@ pub fn run(lab: &Arc<Lab>, scenario: &Scenario) -> Outcome {
     let real = on_real(lab, &pool, scenario);
     forget(lab, &pool, scenario);
     let real = real.map_err(|why| format!("the real cluster: {why}"))?;
-    let embedded = in_box(&pool, nodes, scenario).map_err(|why| format!("the cluster in a box: {why}"))?;
+    let embedded = in_box(lab, &pool, nodes, scenario).map_err(|why| format!("the cluster in a box: {why}"))?;
     if std::env::var_os("SPRAG_SHOW").is_some() {
         eprintln!("{}\n real\n{} box\n{}", scenario.name, show(&real), show(&embedded));
     }
@@ -68,12 +69,13 @@ fn on_real(lab: &Arc<Lab>, pool: &Pool, scenario: &Scenario) -> Result<Seen, Str
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let client = api::client(&lab.kubeconfig(), None).await.map_err(|error| error.to_string())?;
-        play(client, pool.name(), scenario, &now).await
+        let kubectl = (lab.binaries().kubectl.as_path(), lab.kubeconfig());
+        let cluster = Cluster { client, pool: pool.name(), now: &now, kubectl: (kubectl.0, &kubectl.1) };
+        play(cluster, scenario).await
     })
 }
 
-fn in_box(pool: &Pool, mut nodes: Vec<Value>, scenario: &Scenario) -> Result<Seen, String> {
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+fn in_box(lab: &Arc<Lab>, pool: &Pool, mut nodes: Vec<Value>, scenario: &Scenario) -> Result<Seen, String> {
     for node in &mut nodes {
         node["kind"] = "Node".into();
         node["apiVersion"] = "v1".into();
@@ -92,10 +94,34 @@ fn in_box(pool: &Pool, mut nodes: Vec<Value>, scenario: &Scenario) -> Result<See
     };
     let (world, _) =
         world(&snapshot, SEED, &Script::default(), &Ledger::default()).map_err(|error| error.to_string())?;
+    let mut builder = Builder::new_current_thread();
+    let runtime = match scenario.has_kubectl() {
+        true => builder.enable_all().build(),
+        false => builder.enable_time().start_paused(true).build(),
+    };
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let kubeconfig = folder.path().join("box.kubeconfig");
     runtime.map_err(|error| error.to_string())?.block_on(async {
         let server = Server::start(world, Arc::new(WorldClock::begin(snapshot.as_of)), LATENCY);
-        play(server.client(), pool.name(), scenario, &|| server.with(|world| world.cluster.now)).await
+        let _listening = match scenario.has_kubectl() {
+            true => Some(listen(&server, &kubeconfig).await.map_err(|error| error.to_string())?),
+            false => None,
+        };
+        let cluster = Cluster {
+            client: server.client(),
+            pool: pool.name(),
+            now: &|| server.with(|world| world.cluster.now),
+            kubectl: (&lab.binaries().kubectl, &kubeconfig),
+        };
+        play(cluster, scenario).await
     })
+}
+
+/// Serves the box on loopback for those who come with this kubeconfig.
+async fn listen(server: &Server, kubeconfig: &Path) -> std::io::Result<http::Listening> {
+    let listening = http::serve(server.clone(), ([127, 0, 0, 1], 0).into()).await?;
+    std::fs::write(kubeconfig, http::kubeconfig(listening.address))?;
+    Ok(listening)
 }
 
 /// Unix milliseconds.

@@ -52,7 +52,7 @@
 //! | T37 | EndpointSlices | left out: the box serves none |
 //! | T38 | a node that is not ready | compared, where its kubelet says so; silence is left out, for the testbed renews all Leases at once |
 //! | T39 | a node that is gone | compared; a minute and a half |
-//! | T40 | kubectl's drain and ours | left out: `scenario_drains` compares both on the real control plane |
+//! | T40 | kubectl's drain | compared, to its words; ours is held against it in `scenario_drains` |
 //! | T41 | watches | compared, by their events |
 //! | T42 | stale versions | compared |
 //! | T43 | the grace of a deletion, finalizers | compared |
@@ -63,6 +63,7 @@ mod clusters;
 mod compare;
 mod evictions;
 mod itself;
+mod kubectl;
 mod names;
 mod nodes;
 mod observe;
@@ -87,6 +88,7 @@ pub fn trials(bed: &Arc<Bed>) -> Vec<Trial> {
         workloads::scenarios(),
         nodes::scenarios(),
         protocol::scenarios(),
+        kubectl::scenarios(),
     ]
     .concat();
     scenarios.sort_by(|one, other| other.look.total_cmp(&one.look));

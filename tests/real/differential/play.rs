@@ -14,7 +14,8 @@ use kube::Client;
 use kube::client::Body;
 use kube::core::WatchEvent;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -47,10 +48,21 @@ pub struct Seen {
 /// The events of a watch, a few words each.
 type Events = Result<Vec<String>, String>;
 
+/// A cluster to play on.
+pub struct Cluster<'a> {
+    /// Its client.
+    pub client: Client,
+    /// The namespace, of which its nodes are called.
+    pub pool: &'a str,
+    /// Its time, Unix milliseconds.
+    pub now: &'a dyn Fn() -> i64,
+    /// The real kubectl's program, and a kubeconfig with which it reaches the cluster.
+    pub kubectl: (&'a Path, &'a Path),
+}
+
 /// Somebody who plays.
 struct Player<'a> {
-    client: Client,
-    pool: &'a str,
+    cluster: Cluster<'a>,
     scenario: &'a Scenario,
     observer: Observer,
     answers: Vec<Answer>,
@@ -59,16 +71,13 @@ struct Player<'a> {
     /// How many changes the scene made.
     before: usize,
     start: (Instant, jiff::Timestamp),
-    /// The cluster's time, Unix milliseconds.
-    now: &'a dyn Fn() -> i64,
 }
 
-/// Plays a scenario in a namespace with its nodes; `now` is the cluster's time.
-pub async fn play(client: Client, pool: &str, scenario: &Scenario, now: &dyn Fn() -> i64) -> Result<Seen, String> {
-    let observer = Observer::begin(&client, pool).await?;
+/// Plays a scenario on a cluster that has its nodes and its namespace.
+pub async fn play(cluster: Cluster<'_>, scenario: &Scenario) -> Result<Seen, String> {
+    let observer = Observer::begin(&cluster.client, cluster.pool).await?;
     let mut player = Player {
-        client,
-        pool,
+        cluster,
         scenario,
         observer,
         answers: Vec::new(),
@@ -76,12 +85,10 @@ pub async fn play(client: Client, pool: &str, scenario: &Scenario, now: &dyn Fn(
         watches: Vec::new(),
         before: 0,
         start: (Instant::now(), jiff::Timestamp::UNIX_EPOCH),
-        now,
     };
     player.set().await?;
     player.before = player.observer.changes()?.len();
-    let time = jiff::Timestamp::from_millisecond(now()).map_err(|error| error.to_string())?;
-    player.start = (Instant::now(), time);
+    player.start = (Instant::now(), player.time()?);
     for act in &scenario.acts {
         player.act(act).await?;
     }
@@ -121,8 +128,8 @@ impl Player<'_> {
     }
 
     async fn create(&self, workload: &Workload) -> Result<(), String> {
-        let object = pinned(workload.clone().object(self.pool), self.pool, self.scenario.nodes.len());
-        let ask = Ask::new("POST", &workload.path(self.pool), object);
+        let object = pinned(workload.clone().object(self.cluster.pool), self.cluster.pool, self.scenario.nodes.len());
+        let ask = Ask::new("POST", &workload.path(self.cluster.pool), object);
         let (code, _, body) = self.send(&ask).await?;
         if code == 201 { Ok(()) } else { Err(format!("{}: {code} {body}", ask.path)) }
     }
@@ -143,12 +150,17 @@ impl Player<'_> {
                 Ok(())
             }
             Act::Read(path, pointers) => self.read(path, pointers).await,
+            Act::Kubectl(code, args) => self.kubectl(*code, args).await,
             Act::Watch(path) => {
-                let watch = tokio::spawn(watched(self.client.clone(), self.real(path)?));
+                let watch = tokio::spawn(watched(self.cluster.client.clone(), self.real(path)?));
                 self.watches.push((path.clone(), watch));
                 Ok(())
             }
         }
+    }
+
+    fn time(&self) -> Result<jiff::Timestamp, String> {
+        jiff::Timestamp::from_millisecond((self.cluster.now)()).map_err(|error| error.to_string())
     }
 
     fn names(&self) -> Result<Names, String> {
@@ -157,11 +169,11 @@ impl Player<'_> {
 
     /// A text with the names of this cluster.
     fn real(&self, text: &str) -> Result<String, String> {
-        let now = format!("{:.0}", jiff::Timestamp::from_millisecond((self.now)()).unwrap_or_default());
-        let text = text.replace("$NS", self.pool).replace("$NOW", &now);
+        let now = format!("{:.0}", self.time()?);
+        let text = text.replace("$NS", self.cluster.pool).replace("$NOW", &now);
         let mut text = self.names()?.real(&text);
         for index in 0..self.scenario.nodes.len() {
-            text = text.replace(&format!("${index}"), &format!("{}-{index}", self.pool));
+            text = text.replace(&format!("${index}"), &format!("{}-{index}", self.cluster.pool));
         }
         Ok(text)
     }
@@ -175,7 +187,7 @@ impl Player<'_> {
             body = self.real(&ask.body.to_string())?.into_bytes();
         }
         let request = request.body(Body::from(body)).map_err(|error| format!("{path}: {error}"))?;
-        let answer = self.client.send(request).await.map_err(|error| format!("{path}: {error}"))?;
+        let answer = self.cluster.client.send(request).await.map_err(|error| format!("{path}: {error}"))?;
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.map_err(|error| format!("{path}: {error}"))?.to_bytes();
         let text = String::from_utf8_lossy(&body);
@@ -235,6 +247,24 @@ impl Player<'_> {
         Ok(())
     }
 
+    /// Runs kubectl; what it says is noted, each line once.
+    async fn kubectl(&mut self, code: i32, args: &[String]) -> Result<(), String> {
+        let (program, kubeconfig) = self.cluster.kubectl;
+        let real: Vec<String> = args.iter().map(|arg| self.real(arg)).collect::<Result<_, _>>()?;
+        let mut command = tokio::process::Command::new(program);
+        command.arg("--kubeconfig").arg(kubeconfig).env("KUBECACHEDIR", kubeconfig.with_extension("cache")).args(&real);
+        let output = command.output().await.map_err(|error| format!("start kubectl: {error}"))?;
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        if output.status.code() != Some(code) {
+            return Err(format!("kubectl {}: {:?}, not {code}: {said}", real.join(" "), output.status.code()));
+        }
+        let names = self.names()?;
+        let lines: BTreeSet<String> = said.lines().map(|line| names.told(line)).collect();
+        let is = format!("{code}\n    {}", Vec::from_iter(lines).join("\n    "));
+        self.answers.push(Answer { of: format!("kubectl {}", args.join(" ")), is, times: Vec::new() });
+        Ok(())
+    }
+
     async fn end(mut self) -> Result<Seen, String> {
         for (path, watch) in std::mem::take(&mut self.watches) {
             let events = watch.await.map_err(|error| error.to_string())??;
@@ -242,7 +272,8 @@ impl Player<'_> {
         }
         let changes: Vec<Change> = self.observer.changes()?;
         let names = Names::of(&changes, self.before);
-        let feasible: Vec<String> = self.scenario.feasible.iter().map(|node| format!("{}-{node}", self.pool)).collect();
+        let feasible: Vec<String> =
+            self.scenario.feasible.iter().map(|node| format!("{}-{node}", self.cluster.pool)).collect();
         let telling =
             Telling { changes: &changes, before: self.before, start: self.start.0, names: &names, feasible: &feasible };
         let mut story = telling.tell();

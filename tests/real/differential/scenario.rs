@@ -55,6 +55,8 @@ pub enum Act {
     Wait(f64),
     /// Fields of an object are noted, by JSON pointers.
     Read(String, &'static [&'static str]),
+    /// The real kubectl is run with these arguments and ends with this code.
+    Kubectl(i32, Vec<String>),
     /// A watch that goes on for as long as its `timeoutSeconds`; its events are noted.
     Watch(String),
 }
@@ -163,6 +165,17 @@ impl Scenario {
     pub fn watches(mut self, path: &str) -> Self {
         self.acts.push(Act::Watch(path.into()));
         self
+    }
+
+    /// The real kubectl is run and ends with this code.
+    pub fn kubectl(mut self, code: i32, args: &[&str]) -> Self {
+        self.acts.push(Act::Kubectl(code, args.iter().map(|arg| (*arg).to_owned()).collect()));
+        self
+    }
+
+    /// Whether a kubectl is run, which speaks HTTP and has a clock of its own.
+    pub fn has_kubectl(&self) -> bool {
+        self.acts.iter().any(|act| matches!(act, Act::Kubectl(..)))
     }
 
     /// Looks for so many seconds.
