@@ -60,5 +60,13 @@ fn leaves_others_out() -> Outcome {
                nodes are available: 2 Preemption is not helpful for scheduling.";
     ensure(without_others(real) == own, without_others(real))?;
     ensure(without_others(own) == own, without_others(own))?;
+    let mixed =
+        "0/5 nodes are available: 2 a, 3 b. preemption: 0/5 nodes are available: 2 No victims, 3 node(s) didn't.";
+    ensure(without_others(mixed) == mixed, without_others(mixed))?;
+    let sorted = "0/7 nodes are available: 1 a, 2 b, 4 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: 0/7 nodes \
+                  are available: 2 No victims, 5 Preemption is not helpful for scheduling.";
+    let own = "0/3 nodes are available: 1 a, 2 b. preemption: 0/3 nodes are available: 1 Preemption is not helpful for \
+               scheduling, 2 No victims.";
+    ensure(without_others(sorted) == own, without_others(sorted))?;
     ensure(without_others("Ready") == "Ready", "other texts stay")
 }

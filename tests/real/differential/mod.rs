@@ -11,6 +11,9 @@
 //! tenth of the time; nodes where there is no choice. Not compared: values that stood for less than 0.8 s, since controllers
 //! that are faster or slower skip them, and who of two that go at once is served first.
 //!
+//! Known and met by no scenario, for chance decides it: where several budgets cover a pod, the real controller looks at one of
+//! them, "chosen arbitrarily", as the pod changes, and the others stay as they were; in the box all of them follow.
+//!
 //! | | what | |
 //! |---|---|---|
 //! | T01 | without a budget a pod goes | compared |

@@ -47,7 +47,7 @@ impl Names {
         let meta = &object["metadata"];
         let (Some(uid), Some(name)) = (meta["uid"].as_str(), meta["name"].as_str()) else { return };
         let owner = meta["ownerReferences"][0]["uid"].as_str().and_then(|uid| self.by_uid.get(uid));
-        // The pods of a StatefulSet bear numbers, whatever else the real controller writes down.
+        // The pods of a StatefulSet bear numbers, though a stem is said of them.
         let has_number = meta["ownerReferences"][0]["kind"] == "StatefulSet";
         let is_generated = !has_number && (meta["generateName"].is_string() || object["kind"] == "ReplicaSet");
         if self.by_uid.contains_key(uid) {

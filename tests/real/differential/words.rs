@@ -43,6 +43,8 @@ fn shrink(text: &str, reason: &str, count: Option<u64>) -> (String, u64) {
             kept.push(one.to_owned());
         }
     }
+    // As the scheduler sorts them: as texts, numbers and all.
+    kept.sort();
     (format!("{}{AVAILABLE}{}.", all - taken.min(all), kept.join(", ")), taken)
 }
 

@@ -15,6 +15,7 @@ fn replacements() -> Vec<Scenario> {
         Scenario::new("t31a_a_deployment_replaces_what_goes_and_a_statefulset_what_is_gone")
             .has(deployment("web", 1))
             .has(stateful_set("db", 1))
+            .reads(&core("pods/db-0"), &["/metadata/generateName", "/metadata/labels/apps.kubernetes.io~1pod-index"])
             .sends(201, evict("<web-#1-#1>"))
             .sends(201, evict("db-0"))
             .looks(8.0)
