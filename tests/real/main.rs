@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "in a program, `pub` marks what a module offers to the others")]
 #![allow(clippy::disallowed_methods, reason = "real processes run on the real clock")]
 
+mod differential;
 mod expect;
 mod scenario_actions;
 mod scenario_availability;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         scenario_lock::trials(&bed),
         scenario_skew::trials(&bed),
         scenario_rehearsal::trials(),
+        differential::trials(&bed),
     ]
     .into_iter()
     .flatten()

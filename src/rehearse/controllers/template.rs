@@ -82,7 +82,11 @@ impl Template {
             ..Meta::default()
         };
         match name {
-            Named::Fully(name) => meta.name = name.into(),
+            Named::Fully(name) => {
+                meta.name = name.into();
+                // The real controllers say the stem of a name all the same (controller_utils.go, GetPodFromTemplate).
+                meta.generate_name = Some(format!("{}-", owner.meta.name));
+            }
             Named::Stem(stem) => meta.generate_name = Some(stem.to_owned()),
         }
         let pod = Pod { spec: self.spec.clone(), node: None, status: PodStatus::default() };

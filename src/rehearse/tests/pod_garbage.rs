@@ -29,6 +29,7 @@ fn t39_the_pods_of_a_node_that_is_gone_are_removed() {
 +7.00   nodes n-1  gone
 +60.00  pods shop/web-1  DisruptionTarget DeletionByPodGC
 +60.00  pods shop/web-1  Failed
++60.00  pods shop/web-1  terminating, 0 s
 +60.00  pods shop/web-1  gone
 +60.00  pods shop/web-2  DisruptionTarget DeletionByPodGC
 +60.00  pods shop/web-2  Failed

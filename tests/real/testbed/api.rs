@@ -114,7 +114,7 @@ impl Api {
 }
 
 /// A client without retries that gives an answer so much time; `None` lets a watch last.
-pub(super) async fn client(kubeconfig: &Path, answer: Option<Duration>) -> Result<Client> {
+pub async fn client(kubeconfig: &Path, answer: Option<Duration>) -> Result<Client> {
     let failed = |error: &dyn std::fmt::Display| Error::Start(format!("connect by {}: {error}", kubeconfig.display()));
     let file = Kubeconfig::read_from(kubeconfig).map_err(|error| failed(&error))?;
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;

@@ -133,7 +133,7 @@ impl Workload {
     }
 
     /// The path to post the object to.
-    pub(super) fn path(&self, namespace: &str) -> String {
+    pub fn path(&self, namespace: &str) -> String {
         match self.kind {
             Kind::Deployment => format!("/apis/apps/v1/namespaces/{namespace}/deployments"),
             Kind::StatefulSet => format!("/apis/apps/v1/namespaces/{namespace}/statefulsets"),
@@ -144,7 +144,7 @@ impl Workload {
     }
 
     /// The object to post, whose pods can run on the nodes of `pool` only.
-    pub(super) fn object(mut self, pool: &str) -> Value {
+    pub fn object(mut self, pool: &str) -> Value {
         let term = json!({"matchExpressions": [{"key": super::world::POOL, "operator": "In", "values": [pool]}]});
         self.template["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
             json!({"nodeSelectorTerms": [term]});
