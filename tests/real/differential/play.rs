@@ -259,7 +259,7 @@ impl Player<'_> {
             return Err(format!("kubectl {}: {:?}, not {code}: {said}", real.join(" "), output.status.code()));
         }
         let names = self.names()?;
-        let lines: BTreeSet<String> = said.lines().map(|line| names.told(line)).collect();
+        let lines: BTreeSet<String> = said.lines().map(|line| in_order(&names.told(line))).collect();
         let is = format!("{code}\n    {}", Vec::from_iter(lines).join("\n    "));
         self.answers.push(Answer { of: format!("kubectl {}", args.join(" ")), is, times: Vec::new() });
         Ok(())
@@ -321,6 +321,17 @@ fn pinned(mut object: Value, pool: &str, nodes: usize) -> Value {
         }
     }
     object
+}
+
+/// A line with what stands in its brackets sorted: kubectl lists errors in the order of a Go map, which is chance.
+fn in_order(line: &str) -> String {
+    let Some((head, (list, tail))) = line.split_once('[').and_then(|(head, rest)| Some((head, rest.rsplit_once(']')?)))
+    else {
+        return line.to_owned();
+    };
+    let mut items: Vec<&str> = list.split(", ").collect();
+    items.sort_unstable();
+    format!("{head}[{}]{tail}", items.join(", "))
 }
 
 /// JSON with its fields in the order of their names.
