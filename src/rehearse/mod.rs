@@ -7,10 +7,13 @@
 //! - [`server`]: the API that clients see, in process and over HTTP
 //! - [`trace`]: what changed, in a few words
 //! - [`world`]: what a rehearsal begins with
+//! - [`simulation`], [`rehearsal`]: the engine on one world, driver after driver; one playbook over many seeds
+//! - [`script`], [`effects`]: what commands and jobs do there, and what that changes
 //! - [`ledger`], [`verdict`]: what a run does to the workloads, and what a run would come to
 //!
-//! Invariants: nothing here but [`server`] waits, opens a socket or asks a clock; the time is what `advance` is told; the same
-//! world and seed give the same changes in the same order.
+//! Invariants: the world itself waits for nothing, opens no socket and asks no clock: its time is what `advance` is told, and
+//! the same world and seed give the same changes in the same order. [`server`] and [`simulation`] wait on tokio's clock alone;
+//! only `server::http` opens a socket.
 
 pub mod admission;
 pub mod cluster;

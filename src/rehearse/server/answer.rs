@@ -13,7 +13,6 @@ use super::watch::Watch;
 use crate::rehearse::status::Refused;
 
 /// The body of an answer; its error is a connection that breaks.
-/// The body of an answer.
 pub type AnswerBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// What is answered.
