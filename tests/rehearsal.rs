@@ -94,7 +94,7 @@ fn graph(playbook: &str, snapshot: &Snapshot) -> Arc<Graph> {
 }
 
 fn rehearsal<'a>(graph: &Arc<Graph>, snapshot: &'a Snapshot) -> Rehearsal<'a> {
-    Rehearsal { graph: graph.clone(), snapshot, settings: Settings::default(), secrets: BTreeMap::new() }
+    Rehearsal::new(graph.clone(), snapshot, Settings::default(), BTreeMap::new())
 }
 
 fn written(records: &[Record<Event>]) -> String {
@@ -155,14 +155,14 @@ fn the_same_seed_gives_the_same_events() {
 fn sweep(crash: impl Fn(usize) -> Crash, name: &str) -> usize {
     let snapshot = world(WORLD);
     let graph = graph(PLAYBOOK, &snapshot);
-    let (mut whole, _) = rehearsal(&graph, &snapshot).simulation(1).expect("a world");
+    let mut whole = rehearsal(&graph, &snapshot).simulation(1).expect("a world");
     let ending = whole.drive(None, &mut Nobody).expect("it ends");
     assert!(matches!(ending, Ending::Ended(_)), "{ending:?}");
     whole.pass(Duration::from_secs(60));
     let expected = left(&whole);
     for nth in 1.. {
         let point = format!("{name} {nth}, seed 1");
-        let (mut simulation, _) = rehearsal(&graph, &snapshot).simulation(1).expect("a world");
+        let mut simulation = rehearsal(&graph, &snapshot).simulation(1).expect("a world");
         let first = simulation.drive(Some(crash(nth)), &mut Nobody);
         if first.is_ok() {
             return nth;

@@ -13,7 +13,7 @@ use crate::outside::Outside;
 use crate::plan::Given;
 use crate::plan::graph::Graph;
 use crate::rehearse::ledger::Ledger;
-use crate::rehearse::rehearsal::{Nobody, Rehearsal, RehearsalError, world};
+use crate::rehearse::rehearsal::{Nobody, Rehearsal, RehearsalError, timings, world};
 use crate::rehearse::script::Script;
 use crate::rehearse::server::{Server, http};
 use crate::rehearse::simulation::state_of;
@@ -58,20 +58,15 @@ pub(super) struct RehearseArgs {
 
 /// `sprag rehearse`
 pub(super) fn rehearse(args: &RehearseArgs, output: &Output) -> Result<Exit, Failed> {
-    let snapshot = |_: ()| worlds::chosen(args.on.as_deref(), args.from.as_deref(), &args.login);
+    let chosen = || worlds::chosen(args.on.as_deref(), args.from.as_deref(), &args.login);
     let Some(file) = &args.file else {
-        return serve(&snapshot(())?, args.serve.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))), args.seed, output);
+        return serve(&chosen()?, args.serve.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))), args.seed, output);
     };
     let loaded = load::load(file, output)?;
     let parameters = args.parameters.read(&loaded.program.params)?;
-    let snapshot = snapshot(())?;
+    let snapshot = chosen()?;
     let graph = planned(&loaded, &parameters.given, &snapshot)?;
-    let rehearsal = Rehearsal {
-        graph: graph.clone(),
-        snapshot: &snapshot,
-        settings: Settings::default(),
-        secrets: parameters.secrets,
-    };
+    let rehearsal = Rehearsal::new(graph.clone(), &snapshot, Settings::default(), parameters.secrets);
     let mut seen = Vec::new();
     for number in args.seed..args.seed.saturating_add(args.seeds) {
         seen.push(rehearsal.with_seed(number, &mut Nobody)?);
@@ -104,7 +99,7 @@ pub(super) fn run_on(
         ));
     }
     let mut observer = run::observer(output, &graph.name, snapshot.as_of);
-    let rehearsal = Rehearsal { graph: graph.clone(), snapshot: &snapshot, settings, secrets: parameters.secrets };
+    let rehearsal = Rehearsal::new(graph.clone(), &snapshot, settings, parameters.secrets);
     let seen = rehearsal.with_seed(1, observer.as_mut())?;
     drop(observer);
     let state = state_of(&graph, &seen)?;
@@ -124,8 +119,8 @@ fn planned(loaded: &Loaded, given: &Given, snapshot: &Snapshot) -> Result<Arc<Gr
 /// Serves a world over HTTP until the process is ended; time goes by as it does.
 fn serve(snapshot: &Snapshot, address: SocketAddr, number: u64, output: &Output) -> Result<Exit, Failed> {
     block_on(async {
-        let (world, _) =
-            world(snapshot, number, &Script::default(), &Ledger::default()).map_err(RehearsalError::from)?;
+        let world = world(snapshot, &timings(snapshot), number, &Script::default(), &Ledger::default());
+        let world = world.map_err(RehearsalError::from)?;
         let clock = Outside::system().clock;
         let server = Server::start(world, clock, Duration::ZERO);
         let listening = http::serve(server, address).await.map_err(|error| {

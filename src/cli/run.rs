@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::actions::NOTIFY_ADDRESS;
 use crate::cluster::{Connection, OwnPlace};
 use crate::engine::driver::{DriveError, fold};
-use crate::engine::event::{Event, HaltReason, RunOutcome};
+use crate::engine::event::Event;
 use crate::engine::observe::Observer;
 use crate::engine::state::{Phase, RunState};
 use crate::engine::{Ending, Run, Settings, drive};
@@ -357,17 +357,7 @@ fn finish(
     if output.format == Format::Text {
         output.shown(&render_summary(dir.id(), &state));
     }
-    Ok(match ending {
-        Ending::Ended(RunOutcome::Done) => Exit::Done,
-        Ending::Ended(RunOutcome::RolledBack) if state.stuck().next().is_some() => Exit::Stuck,
-        Ending::Ended(RunOutcome::RolledBack) => Exit::RolledBack,
-        Ending::Ended(RunOutcome::Aborted) => Exit::Aborted,
-        Ending::Halted(HaltReason::StepFailed) => Exit::StepFailed,
-        Ending::Halted(HaltReason::Guard { .. }) => Exit::Guarded,
-        Ending::Halted(HaltReason::Asks) => Exit::Asks,
-        Ending::Halted(HaltReason::OutOfReach { .. }) => Exit::OutOfReach,
-        Ending::Halted(HaltReason::Interrupted { .. } | HaltReason::Parked { .. }) => Exit::Interrupted,
-    })
+    Ok(Exit::of_code(ending.exit_code(state.stuck().next().is_some())))
 }
 
 pub(super) fn observer(output: &Output, title: &str, now: i64) -> Box<dyn Observer> {

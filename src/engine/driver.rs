@@ -109,6 +109,23 @@ pub enum Ending {
     Halted(HaltReason),
 }
 
+impl Ending {
+    /// The exit code that stands for it (LANGUAGE.md section 8); `is_stuck` says that an undo did not succeed.
+    pub fn exit_code(&self, is_stuck: bool) -> u8 {
+        match self {
+            Self::Ended(RunOutcome::Done) => 0,
+            Self::Halted(HaltReason::StepFailed) => 10,
+            Self::Halted(HaltReason::Guard { .. }) => 11,
+            Self::Halted(HaltReason::Asks) => 12,
+            Self::Halted(HaltReason::OutOfReach { .. }) => 13,
+            Self::Halted(HaltReason::Interrupted { .. } | HaltReason::Parked { .. }) => 14,
+            Self::Ended(RunOutcome::RolledBack) if is_stuck => 21,
+            Self::Ended(RunOutcome::RolledBack) => 20,
+            Self::Ended(RunOutcome::Aborted) => 22,
+        }
+    }
+}
+
 /// Why a driver could not go on; nothing was done to the cluster after it.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {

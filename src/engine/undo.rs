@@ -4,7 +4,7 @@ use crate::actions::Stop;
 
 use super::driver::{DriveError, Driver};
 use super::event::{Event, Failure, Id};
-use super::state::{StepState, StepStatus, UNDO, is_undo};
+use super::state::{StepState, StepStatus, UNDO, is_below, is_undo};
 
 /// How long one attempt to put a value back may take, in milliseconds.
 const UNDO_TIMEOUT: i64 = 600_000;
@@ -73,9 +73,4 @@ impl Driver<'_> {
     pub(super) fn undone_step(&self, undo: &str) -> Option<&StepState> {
         self.state.steps.get(undo.strip_suffix(UNDO)?.strip_suffix('/')?)
     }
-}
-
-/// Whether an id lies below the prefix of a block.
-pub(super) fn is_below(id: &str, block: &str) -> bool {
-    block.is_empty() || id.strip_prefix(block).is_some_and(|rest| rest.starts_with('/'))
 }

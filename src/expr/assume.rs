@@ -4,8 +4,9 @@
 //! Understood are conjunctions of comparisons of a field with a value (`node.kubelet == target`), of a label or annotation
 //! with one (`node.labels["a"] == "b"`), and truth values (`node.ready`, `!node.ready`).
 
-use crate::catalog::types::Type;
 use crate::plan::graph::Code;
+
+use super::form::{call, code, split, whole};
 
 /// One part of a condition: an object's field, how it has to stand to a value.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,24 +94,8 @@ fn needed(text: &str) -> &str {
     }
 }
 
-fn code(text: &str) -> Code {
-    Code { text: text.to_owned(), code: text.to_owned(), ty: Type::Json }
-}
-
 fn unquoted(text: &str) -> Option<String> {
     text.trim().strip_prefix('"')?.strip_suffix('"').map(str::to_owned)
-}
-
-/// `name(a, b)` as a whole: the name and the arguments.
-fn call(text: &str) -> Option<(&str, Vec<&str>)> {
-    let text = text.trim();
-    let open = text.find('(')?;
-    let name = &text[..open];
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return None;
-    }
-    let inner = whole(&text[open..])?;
-    Some((name, split(inner, ",")))
 }
 
 /// `(a && b)` as a whole: both sides.
@@ -120,48 +105,6 @@ fn conjunction(text: &str) -> Option<(&str, &str)> {
         [left, right] => Some((left, right)),
         _ => None,
     }
-}
-
-/// What stands in the brackets that a text begins and ends with.
-fn whole(text: &str) -> Option<&str> {
-    let inner = text.strip_prefix('(')?;
-    let end = levels(text).find(|(_, depth)| *depth == 0).map(|(at, _)| at)?;
-    (end + 1 == text.len()).then(|| &inner[..inner.len() - 1])
-}
-
-/// The parts between separators that stand in no brackets.
-fn split<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
-    let mut parts = Vec::new();
-    let mut start = 0;
-    for (at, depth) in levels(text) {
-        if depth == 0 && at >= start && text[at..].starts_with(separator) {
-            parts.push(text[start..at].trim());
-            start = at + separator.len();
-        }
-    }
-    parts.push(text[start..].trim());
-    parts
-}
-
-/// Each character that stands in no string, with how many brackets are open behind it.
-fn levels(text: &str) -> impl Iterator<Item = (usize, usize)> {
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    text.char_indices().filter_map(move |(at, c)| {
-        if in_string {
-            (in_string, escaped) = (escaped || c != '"', !escaped && c == '\\');
-            return None;
-        }
-        match c {
-            '"' => {
-                in_string = true;
-                return None;
-            }
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        Some((at, depth))
-    })
 }
 
 #[cfg(test)]

@@ -58,14 +58,14 @@ pub(super) fn call(text: &str) -> Option<(&str, Vec<&str>)> {
 }
 
 /// What stands in the brackets that a text begins and ends with.
-fn whole(text: &str) -> Option<&str> {
+pub(super) fn whole(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('(')?;
     let end = levels(text).find(|(_, depth)| *depth == 0).map(|(at, _)| at)?;
     (end + 1 == text.len()).then(|| &inner[..inner.len() - 1])
 }
 
 /// The parts between separators that stand in no brackets.
-fn split<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
+pub(super) fn split<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
     let mut parts = Vec::new();
     let mut start = 0;
     for (at, depth) in levels(text) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::cluster::Cluster;
+use super::merge_patch::merge;
 use super::object::{Key, Object};
 use crate::catalog::types::Kind as FactKind;
 use crate::catalog::value::Value;
@@ -118,26 +119,6 @@ fn set_ready(node: &mut Json, is_ready: bool) {
     let conditions = node.pointer_mut("/status/conditions").and_then(Json::as_array_mut);
     for condition in conditions.into_iter().flatten().filter(|condition| condition["type"] == "Ready") {
         condition["status"] = if is_ready { "True" } else { "False" }.into();
-    }
-}
-
-/// A JSON merge patch (RFC 7386).
-pub fn merge(target: &mut Json, patch: Json) {
-    let Json::Object(fields) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (field, value) in fields {
-        match (value, target.as_object_mut()) {
-            (Json::Null, Some(object)) => {
-                object.shift_remove(&field);
-            }
-            (value, Some(object)) => merge(object.entry(field).or_insert(Json::Null), value),
-            (_, None) => {}
-        }
     }
 }
 

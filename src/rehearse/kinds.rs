@@ -2,6 +2,9 @@
 //!
 //! Kinds of a snapshot that stand in no row here are kept as opaque objects ([`Kind::Opaque`]): they can be listed and read.
 
+/// The namespace of the nodes' Leases, by which kubelets say that they live.
+pub const NODE_LEASES: &str = "kube-node-lease";
+
 /// A kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {

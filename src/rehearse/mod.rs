@@ -24,6 +24,7 @@ pub mod effects;
 pub mod eviction;
 pub mod kinds;
 pub mod ledger;
+mod merge_patch;
 pub mod object;
 pub mod random;
 pub mod rehearsal;

@@ -28,6 +28,8 @@ pub struct Rehearsal<'a> {
     pub settings: Settings,
     /// Texts of the secret parameters.
     pub secrets: BTreeMap<String, String>,
+    /// What its kubelets take their times from, for all seeds.
+    timings: kubelet::Timings,
 }
 
 /// Why there is no rehearsal.
@@ -44,14 +46,24 @@ pub enum RehearsalError {
     Drive(#[from] DriveError),
 }
 
-impl Rehearsal<'_> {
+impl<'a> Rehearsal<'a> {
+    /// A plan on a snapshot, from whose pods it is learnt how long starts take.
+    pub fn new(
+        graph: Arc<Graph>,
+        snapshot: &'a Snapshot,
+        settings: Settings,
+        secrets: BTreeMap<String, String>,
+    ) -> Self {
+        Self { graph, snapshot, settings, secrets, timings: timings(snapshot) }
+    }
+
     /// The cluster in a box, and a run on it that has not begun.
     ///
     /// # Errors
     /// A snapshot that is no cluster.
-    pub fn simulation(&self, number: u64) -> Result<(Simulation, kubelet::Timings), RehearsalError> {
+    pub fn simulation(&self, number: u64) -> Result<Simulation, RehearsalError> {
         let (script, ledger) = (Script::default(), Ledger::default());
-        let (world, timings) = world(self.snapshot, number, &script, &ledger)?;
+        let world = world(self.snapshot, &self.timings, number, &script, &ledger)?;
         let setting = Setting {
             graph: self.graph.clone(),
             world,
@@ -62,7 +74,7 @@ impl Rehearsal<'_> {
             settings: self.settings.clone(),
             secrets: self.secrets.clone(),
         };
-        Ok((Simulation::new(setting)?, timings))
+        Ok(Simulation::new(setting)?)
     }
 
     /// Rehearses with one seed, from the beginning to the end.
@@ -70,41 +82,41 @@ impl Rehearsal<'_> {
     /// # Errors
     /// See [`RehearsalError`].
     pub fn with_seed(&self, number: u64, observer: &mut dyn Observer) -> Result<Rehearsed, RehearsalError> {
-        let (mut simulation, timings) = self.simulation(number)?;
+        let mut simulation = self.simulation(number)?;
         let ending = simulation.drive(None, observer)?;
         let mut seen = simulation.seen(ending);
-        for assumed in timings.assumed() {
+        for assumed in self.timings.assumed() {
             seen.assumed.insert(assumed, 0);
         }
         Ok(seen)
     }
 }
 
-/// A world as of a snapshot, with all its controllers; what its kubelets take their times from.
+/// What the pods of a snapshot tell of how long starts take.
+pub fn timings(snapshot: &Snapshot) -> kubelet::Timings {
+    let pods = snapshot.objects.get("pods").into_iter().flatten();
+    let pods: Vec<Object> = pods.filter_map(|pod| Object::read(Kind::Pod, pod.clone()).ok()).collect();
+    kubelet::Timings::learnt(pods.iter())
+}
+
+/// A world as of a snapshot, with all its controllers.
 ///
 /// # Errors
 /// A snapshot that is no cluster.
 pub fn world(
     snapshot: &Snapshot,
+    timings: &kubelet::Timings,
     number: u64,
     script: &Script,
     ledger: &Ledger,
-) -> Result<(World, kubelet::Timings), SeedError> {
-    let pods: Vec<Object> = snapshot
-        .objects
-        .get("pods")
-        .into_iter()
-        .flatten()
-        .filter_map(|pod| Object::read(Kind::Pod, pod.clone()).ok())
-        .collect();
-    let timings = kubelet::Timings::learnt(pods.iter());
+) -> Result<World, SeedError> {
     let mut all = controllers::all();
     all.push(Box::new(kubelet::Kubelets::new(timings.clone(), script.clone(), BTreeSet::new())));
     all.push(ledger.keeper());
     let about = About { minor: minor_of(&snapshot.version), version: snapshot.version.clone() };
     let mut world = World::new(about, snapshot.as_of, number, all);
     seed(snapshot, &mut world)?;
-    Ok((world, timings))
+    Ok(world)
 }
 
 /// The minor of `v1.37.2`; that of this Kubernetes where the text says none.

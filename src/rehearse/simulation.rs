@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use super::cluster::World;
 use super::commands::{Heard, ScriptedCommands};
@@ -14,7 +13,7 @@ use super::cut::Cut;
 use super::effects::{self, Assumed};
 use super::ledger::Ledger;
 use super::script::{Part, Script};
-use super::server::Server;
+use super::server::{Server, WorldClock};
 use super::verdict::Rehearsed;
 use crate::actions::ownership::{KnownRuns, Standing};
 use crate::catalog::value::Value;
@@ -101,7 +100,9 @@ pub enum Side {
 pub struct Simulation {
     runtime: Runtime,
     server: Server,
-    clock: Arc<Virtual>,
+    clock: Arc<WorldClock>,
+    /// The time of the world at first, Unix milliseconds.
+    at: i64,
     graph: Arc<Graph>,
     store: MemoryStore<Event>,
     ledger: Ledger,
@@ -121,7 +122,7 @@ impl Simulation {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
         let at = setting.world.cluster.now;
         let guard = runtime.enter();
-        let clock = Arc::new(Virtual { began: Instant::now(), at });
+        let clock = Arc::new(WorldClock::begin(at));
         let server = Server::start(setting.world, clock.clone(), LATENCY);
         drop(guard);
         let graph = setting.graph;
@@ -139,6 +140,7 @@ impl Simulation {
             runtime,
             server,
             clock,
+            at,
             graph,
             ledger: setting.ledger,
             stage,
@@ -209,7 +211,7 @@ impl Simulation {
     /// What was seen, after the last driver.
     pub fn seen(&self, ending: Ending) -> Rehearsed {
         let records = self.store.records();
-        let began = records.first().map_or(self.clock.at, |first| first.at);
+        let began = records.first().map_or(self.at, |first| first.at);
         let ended = records.last().map_or(began, |last| last.at);
         Rehearsed {
             seed: self.seed,
@@ -236,7 +238,7 @@ struct Prepared {
 impl Prepared {
     async fn drive(
         self,
-        clock: Arc<Virtual>,
+        clock: Arc<WorldClock>,
         server: Cut,
         ledger: Ledger,
         stage: Arc<Stage>,
@@ -281,18 +283,6 @@ impl Prepared {
 
 fn gone(because: &str) -> DriveError {
     DriveError::Journal(JournalError::Poisoned { because: because.to_owned() })
-}
-
-/// Wall time that moves with tokio's paused clock.
-struct Virtual {
-    began: Instant,
-    at: i64,
-}
-
-impl Clock for Virtual {
-    fn now(&self) -> i64 {
-        self.at + i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
-    }
 }
 
 /// What is known of the run beside the driver: as each step begins, its part is written.

@@ -5,7 +5,7 @@
 use crate::catalog::actions::{Class, action as declared};
 use crate::engine::event::Id;
 use crate::engine::locate::between;
-use crate::engine::state::{ElementStatus, RolloutState, StepStatus, StoppedBlock, UNDO};
+use crate::engine::state::{ElementStatus, RolloutState, StepStatus, StoppedBlock, UNDO, is_below, is_undo};
 use crate::plan::graph::{Action, Block, Node, NodeKind, Rollout};
 use crate::plan::path;
 
@@ -66,12 +66,10 @@ impl<'s> Walk<'s> {
 
     /// Whether a block within was being undone already: then what is under way below is that.
     fn is_undoing_below(&self, prefix: &str) -> bool {
-        let is_below = |id: &Id| prefix.is_empty() || id.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
-        let mut running =
-            self.state.steps.iter().filter(|(id, step)| {
-                is_below(id) && matches!(step.status, StepStatus::Running | StepStatus::Retrying(_))
-            });
-        running.all(|(id, _)| crate::engine::state::is_undo(id))
+        let mut running = self.state.steps.iter().filter(|(id, step)| {
+            is_below(id, prefix) && matches!(step.status, StepStatus::Running | StepStatus::Retrying(_))
+        });
+        running.all(|(id, _)| is_undo(id))
     }
 
     fn undo_block(&mut self, block: &'s Block, prefix: &str, mode: Mode) -> Undoing {
@@ -204,7 +202,7 @@ impl<'s> Walk<'s> {
     fn has_acted(&self, id: &Id) -> bool {
         let below = format!("{id}/");
         let mut steps = self.state.steps.range(below.clone()..).take_while(|(id, _)| id.starts_with(&below));
-        steps.any(|(id, step)| step.acted && !crate::engine::state::is_undo(&id[below.len()..]))
+        steps.any(|(id, step)| step.acted && !is_undo(&id[below.len()..]))
     }
 }
 

@@ -441,15 +441,13 @@ impl RunState {
 
     /// The outermost block around an id that was stopped.
     pub fn stopped_around(&self, id: &str) -> Option<(&Id, &StoppedBlock)> {
-        let around = std::iter::once("").chain(id.match_indices('/').map(|(at, _)| &id[..at]));
         // What was undone has stopped nothing any more: each `finally` in it is still to run.
-        around.filter_map(|prefix| self.stopped.get_key_value(prefix)).find(|(_, stopped)| !stopped.is_undone)
+        prefixes_of(id).filter_map(|prefix| self.stopped.get_key_value(prefix)).find(|(_, stopped)| !stopped.is_undone)
     }
 
     /// Whether a block around a step was undone, or is being undone.
     pub fn is_being_undone(&self, id: &str) -> bool {
-        let around = std::iter::once("").chain(id.match_indices('/').map(|(at, _)| &id[..at]));
-        around.filter_map(|prefix| self.stopped.get(prefix)).any(|stopped| stopped.undo)
+        prefixes_of(id).filter_map(|prefix| self.stopped.get(prefix)).any(|stopped| stopped.undo)
     }
 
     /// The guard that let the run go, if one did: of the outermost block that it stopped.
@@ -465,8 +463,8 @@ impl RunState {
 
     /// Whether a block, or one around it, was undone: it is over for good.
     pub fn is_undone(&self, id: &str) -> bool {
-        let around = std::iter::once("").chain(id.match_indices('/').map(|(at, _)| &id[..at])).chain([id]);
-        around.filter_map(|prefix| self.stopped.get(prefix)).any(|stopped| stopped.is_undone)
+        let blocks = prefixes_of(id).chain([id]);
+        blocks.filter_map(|prefix| self.stopped.get(prefix)).any(|stopped| stopped.is_undone)
     }
 
     /// The arm that an `if` of a body takes for the element around it.
@@ -488,6 +486,16 @@ pub const OUTCOME: &str = "outcome";
 fn keeps_attended_time(graph: &Graph, id: &str) -> bool {
     locate(graph, id)
         .is_some_and(|located| !matches!(located.node.kind, NodeKind::Wait { .. } | NodeKind::Approve { .. }))
+}
+
+/// The prefixes of the blocks around an id, outermost first: ``, `a`, `a/b` of `a/b/c`.
+fn prefixes_of(id: &str) -> impl Iterator<Item = &str> {
+    std::iter::once("").chain(id.match_indices('/').map(|(at, _)| &id[..at]))
+}
+
+/// Whether an id lies below the prefix of a block; everything does below the whole.
+pub fn is_below(id: &str, block: &str) -> bool {
+    block.is_empty() || id.strip_prefix(block).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether an id is that of what undoes a step or a task: a segment `undo` stands in it.

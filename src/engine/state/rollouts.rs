@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{ElementStatus, IllegalEvent, RolloutState, RunState, illegal};
+use super::{ElementStatus, IllegalEvent, RolloutState, RunState, illegal, prefixes_of};
 use crate::catalog::value::{ObjectRef, Value};
 use crate::engine::event::{Element, Event, Id};
 use crate::engine::locate::locate;
@@ -74,7 +74,7 @@ impl RunState {
     pub(super) fn refresh(&mut self, event: &Event) {
         let Some(id) = event.subject() else { return };
         let mut ancestors: Vec<Id> =
-            ancestors_of(id).filter(|id| self.rollouts.contains_key(*id)).map(str::to_owned).collect();
+            prefixes_of(id).chain([id]).filter(|id| self.rollouts.contains_key(*id)).map(str::to_owned).collect();
         ancestors.sort_by_key(|id| std::cmp::Reverse(id.len()));
         for rollout in ancestors {
             let below = id.get(rollout.len() + 1..).and_then(|rest| rest.split('/').next());
@@ -163,9 +163,4 @@ impl RolloutState {
         };
         self.waiting = range.collect();
     }
-}
-
-/// `a`, `a/b`, `a/b/c` of `a/b/c`.
-fn ancestors_of(id: &str) -> impl Iterator<Item = &str> {
-    id.match_indices('/').map(|(at, _)| &id[..at]).chain([id])
 }

@@ -10,7 +10,7 @@
 
 mod room;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cluster::{Cluster, Controller, Queue, Task};
@@ -288,11 +288,6 @@ impl Pages {
     /// The workloads that were below what they want, or had a pod moved, in order of kind, namespace and name.
     pub fn touched(&self) -> impl Iterator<Item = (&Key, &Workload)> {
         self.workloads.iter().filter(|(_, workload)| workload.is_touched || workload.below > 0)
-    }
-
-    /// The nodes that pods were evicted from.
-    pub fn drained(&self) -> BTreeSet<&str> {
-        self.evictions.iter().map(|eviction| &*eviction.node).collect()
     }
 }
 

@@ -7,11 +7,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::rehearse::kinds::Kind;
+use crate::rehearse::kinds::{Kind, NODE_LEASES};
 use crate::rehearse::object::{Object, Time};
 
-/// The namespace of the nodes' Leases.
-pub(super) const NAMESPACE: &str = "kube-node-lease";
 /// How often a kubelet renews its Lease, in milliseconds.
 pub(super) const EVERY: i64 = 10_000;
 
@@ -60,7 +58,7 @@ impl Beat {
 
 /// Whether an object is the Lease of a node whose kubelet lives.
 pub(super) fn is_alive(object: &Object) -> bool {
-    object.kind == Kind::Lease && *object.meta.namespace == *NAMESPACE && object.spec("/renewTime").is_none()
+    object.kind == Kind::Lease && *object.meta.namespace == *NODE_LEASES && object.spec("/renewTime").is_none()
 }
 
 fn spec_of(lease: &mut Object) -> Option<&mut Map<String, Value>> {

@@ -23,7 +23,7 @@ use super::room::State;
 use super::route::Place;
 use super::selector::Selector;
 use super::view::View;
-use crate::rehearse::kinds::Kind;
+use crate::rehearse::kinds::{Kind, NODE_LEASES};
 use crate::rehearse::object::Object;
 use crate::rehearse::status::Refused;
 use crate::rehearse::store::{Change, What};
@@ -198,7 +198,7 @@ impl Watch {
         }
         if self.has_heartbeats() && state.beat.at > self.heard {
             self.heard = state.beat.at;
-            let leases = state.world.cluster.store.in_namespace(Kind::Lease, leases::NAMESPACE);
+            let leases = state.world.cluster.store.in_namespace(Kind::Lease, NODE_LEASES);
             for lease in leases.filter(|lease| leases::is_alive(lease) && self.selector.matches(lease)) {
                 self.write("MODIFIED", lease, out);
             }
@@ -267,7 +267,7 @@ impl Watch {
     }
 
     fn has_heartbeats(&self) -> bool {
-        self.place.info.kind == Kind::Lease && self.place.holds(leases::NAMESPACE)
+        self.place.info.kind == Kind::Lease && self.place.holds(NODE_LEASES)
     }
 
     /// What a scenario does to what is about to be said.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::rehearse::cluster::{About, Controller, World};
 use crate::rehearse::kinds::Kind;
+use crate::rehearse::merge_patch::merge;
 use crate::rehearse::object::{Key, Object};
 use crate::rehearse::store::Change;
 use crate::rehearse::trace;
@@ -130,24 +131,6 @@ impl Stage {
             .filter(|line| line.split_whitespace().nth(1) == Some(plural))
             .map(|line| format!("{line}\n"))
             .collect()
-    }
-}
-
-fn merge(target: &mut Value, patch: Value) {
-    let Value::Object(fields) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    for (field, value) in fields {
-        match value {
-            Value::Null => {
-                target.as_object_mut().expect("an object").shift_remove(&field);
-            }
-            value => merge(&mut target[field], value),
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::effects::Assumed;
 use super::ledger::{Pages, Room, Workload};
 use super::object::Key;
 use crate::engine::Ending;
-use crate::engine::event::{Event, HaltReason, Outcome, RunOutcome};
+use crate::engine::event::{Event, Failure, HaltReason, Outcome};
 use crate::engine::locate::locate;
 use crate::journal::Record;
 use crate::plan::graph::{Graph, NodeKind};
@@ -215,17 +215,7 @@ impl Verdict {
 pub fn exit_of(one: &Rehearsed) -> u8 {
     let is_stuck =
         |record: &Record<Event>| matches!(&record.event, Event::BlockUndone { stuck, .. } if !stuck.is_empty());
-    match &one.ending {
-        Ending::Ended(RunOutcome::RolledBack) if one.records.iter().any(is_stuck) => 21,
-        Ending::Ended(RunOutcome::Done) => 0,
-        Ending::Ended(RunOutcome::RolledBack) => 20,
-        Ending::Ended(RunOutcome::Aborted) => 22,
-        Ending::Halted(HaltReason::StepFailed) => 10,
-        Ending::Halted(HaltReason::Guard { .. }) => 11,
-        Ending::Halted(HaltReason::Asks) => 12,
-        Ending::Halted(HaltReason::OutOfReach { .. }) => 13,
-        Ending::Halted(HaltReason::Interrupted { .. } | HaltReason::Parked { .. }) => 14,
-    }
+    one.ending.exit_code(one.records.iter().any(is_stuck))
 }
 
 fn assumed(rehearsed: &[Rehearsed]) -> Assumed {
@@ -270,34 +260,12 @@ fn stuck(rehearsed: &[Rehearsed]) -> Vec<Stuck> {
         for record in &one.records {
             let after = record.at - one.span.0;
             let found = match &record.event {
-                Event::StepEnded { step, outcome: Outcome::Failed { failure } } => Stuck {
-                    step: step.clone(),
-                    code: failure.code.clone(),
-                    message: failure.message.clone(),
-                    details: failure.details.clone(),
-                    help: failure.help.clone(),
-                    after,
-                    seeds: 0,
-                },
+                Event::StepEnded { step, outcome: Outcome::Failed { failure } } => failed(step, failure, after),
                 Event::StepEnded { step, outcome: Outcome::InDoubt { why } } => asks(step, why, after),
-                Event::BlockFailed { block, failure } => Stuck {
-                    step: block.clone(),
-                    code: failure.code.clone(),
-                    message: failure.message.clone(),
-                    details: failure.details.clone(),
-                    help: failure.help.clone(),
-                    after,
-                    seeds: 0,
-                },
-                Event::BlockStopped { block, failure, guard: Some(_), .. } => Stuck {
-                    step: if block.is_empty() { "the run".to_owned() } else { block.clone() },
-                    code: failure.code.clone(),
-                    message: failure.message.clone(),
-                    details: failure.details.clone(),
-                    help: failure.help.clone(),
-                    after,
-                    seeds: 0,
-                },
+                Event::BlockFailed { block, failure } => failed(block, failure, after),
+                Event::BlockStopped { block, failure, guard: Some(_), .. } => {
+                    failed(if block.is_empty() { "the run" } else { block }, failure, after)
+                }
                 Event::RunHalted { reason: HaltReason::OutOfReach { detail } } => asks("", detail, after),
                 _ => continue,
             };
@@ -313,9 +281,13 @@ fn stuck(rehearsed: &[Rehearsed]) -> Vec<Stuck> {
     all
 }
 
+fn failed(step: &str, failure: &Failure, after: i64) -> Stuck {
+    let Failure { code, message, details, help } = failure.clone();
+    Stuck { step: step.to_owned(), code, message, details, help, after, seeds: 0 }
+}
+
 fn asks(step: &str, why: &str, after: i64) -> Stuck {
-    let (code, message) = (String::new(), why.to_owned());
-    Stuck { step: step.to_owned(), code, message, details: Vec::new(), help: None, after, seeds: 0 }
+    failed(step, &Failure::new("", why), after)
 }
 
 fn room(rehearsed: &[Rehearsed]) -> Option<LeastRoom> {

@@ -212,7 +212,7 @@ fn image(row: &WorkloadRow) -> String {
 
 fn workload_object(row: &WorkloadRow, count: usize) -> Value {
     let mut spec = json!({"selector": {"matchLabels": app(&row.name)}, "template": template(row, false)});
-    let status = match row.kind.as_str() {
+    let mut status = match row.kind.as_str() {
         "DaemonSet" => json!({
             "observedGeneration": 1, "desiredNumberScheduled": count, "currentNumberScheduled": count,
             "numberReady": count, "numberAvailable": count, "updatedNumberScheduled": count,
@@ -225,7 +225,6 @@ fn workload_object(row: &WorkloadRow, count: usize) -> Value {
             })
         }
     };
-    let mut status = status;
     if let Some(revision) = revision(row).filter(|_| row.kind == "StatefulSet") {
         status["currentReplicas"] = json!(count);
         status["currentRevision"] = json!(revision);

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::snapshot::Snapshot;
 use crate::rehearse::cluster::World;
-use crate::rehearse::controllers::kubelet::NODE_LEASES;
-use crate::rehearse::kinds::{KINDS, Kind};
+use crate::rehearse::kinds::{KINDS, Kind, NODE_LEASES};
 use crate::rehearse::object::{Detail, Key, Object, PodSpec};
 
 /// Why a snapshot cannot be rehearsed on.

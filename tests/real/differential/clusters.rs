@@ -9,7 +9,7 @@ use crate::testbed::{Lab, api};
 use serde_json::Value;
 use sprag::cluster::snapshot::{SCHEMA, Snapshot};
 use sprag::rehearse::ledger::Ledger;
-use sprag::rehearse::rehearsal::world;
+use sprag::rehearse::rehearsal::{timings, world};
 use sprag::rehearse::script::Script;
 use sprag::rehearse::server::{Server, WorldClock, http};
 use std::path::Path;
@@ -92,8 +92,8 @@ fn in_box(lab: &Arc<Lab>, pool: &Pool, mut nodes: Vec<Value>, scenario: &Scenari
         objects: objects.into_iter().collect(),
         ..Snapshot::default()
     };
-    let (world, _) =
-        world(&snapshot, SEED, &Script::default(), &Ledger::default()).map_err(|error| error.to_string())?;
+    let world = world(&snapshot, &timings(&snapshot), SEED, &Script::default(), &Ledger::default())
+        .map_err(|error| error.to_string())?;
     let mut builder = Builder::new_current_thread();
     let runtime = match scenario.has_kubectl() {
         true => builder.enable_all().build(),

@@ -11,15 +11,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::cluster::{Cluster, Controller, Queue, Task};
-use super::super::kinds::Kind;
+use super::super::kinds::{Kind, NODE_LEASES};
 use super::super::object::{Key, Object, Phase};
 use super::super::script::Script;
 use super::super::store::{Change, Store, What};
 
 pub use timings::{Times, Timings};
-
-/// The namespace of the nodes' Leases.
-pub const NODE_LEASES: &str = "kube-node-lease";
 
 /// A pod is looked at as it is bound, and as each part of its start is over.
 pub(super) const START: &str = "start";
@@ -124,7 +121,6 @@ impl Kubelets {
 
 /// A kubelet that is back takes up all that is bound to its node.
 fn notice_lease(change: &Change, queue: &mut Queue<'_>) {
-    let is_silent = |object: &Object| object.spec("/renewTime").is_some();
     let is_back = change.previous.as_deref().is_some_and(is_silent) && !is_silent(&change.object);
     if !is_back {
         return;
@@ -145,6 +141,11 @@ fn notice_lease(change: &Change, queue: &mut Queue<'_>) {
 
 /// Whether a node is there and its kubelet is not silent.
 pub fn is_alive(store: &Store, node: &str) -> bool {
-    let is_silent = store.find(Kind::Lease, NODE_LEASES, node).is_some_and(|lease| lease.spec("/renewTime").is_some());
-    store.find(Kind::Node, "", node).is_some() && !is_silent
+    let lease = store.find(Kind::Lease, NODE_LEASES, node);
+    store.find(Kind::Node, "", node).is_some() && !lease.is_some_and(|lease| is_silent(lease))
+}
+
+/// Whether the Lease of a node says that its kubelet is silent.
+fn is_silent(lease: &Object) -> bool {
+    lease.spec("/renewTime").is_some()
 }

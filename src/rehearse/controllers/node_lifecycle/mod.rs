@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::events::{self, Said};
 use super::taints::{self, NOT_READY, UNREACHABLE, UNSCHEDULABLE};
 use crate::rehearse::cluster::{Cluster, Controller, Queue, REACTION, Task};
-use crate::rehearse::kinds::Kind;
+use crate::rehearse::kinds::{Kind, NODE_LEASES};
 use crate::rehearse::object::{Condition, Key, Object, READY, Time};
 use crate::rehearse::store::{Change, What};
 use zones::Zones;
@@ -27,8 +27,6 @@ const PERIOD: i64 = 5_000;
 const GRACE: i64 = 50_000;
 /// How long a new one may take until its first word, in milliseconds.
 const STARTUP_GRACE: i64 = 60_000;
-/// Where the Leases of nodes lie.
-const LEASES: &str = "kube-node-lease";
 
 const TAINT: &str = "taint";
 const MONITOR: &str = "monitor";
@@ -63,7 +61,7 @@ impl Controller for NodeLifecycle {
     fn notice(&mut self, change: &Change, queue: &mut Queue<'_>) {
         match change.kind() {
             Kind::Node => self.notice_node(change, queue),
-            Kind::Lease if &*change.object.meta.namespace == LEASES => self.mark(&change.object.meta.name, queue),
+            Kind::Lease if &*change.object.meta.namespace == NODE_LEASES => self.mark(&change.object.meta.name, queue),
             Kind::Pod if change.what != What::Deleted => {
                 let node = |object: &Object| object.pod().and_then(|pod| pod.node.clone());
                 let (before, after) = (change.previous.as_ref().and_then(|pod| node(pod)), node(&change.object));
@@ -207,7 +205,7 @@ fn silent_at(node: &Object, cluster: &Cluster) -> Option<i64> {
         return None;
     }
     let beat_after = |time: i64| (time + PERIOD - 1).div_euclid(PERIOD) * PERIOD;
-    let lease = cluster.store.find(Kind::Lease, LEASES, &node.meta.name);
+    let lease = cluster.store.find(Kind::Lease, NODE_LEASES, &node.meta.name);
     let heard = lease.and_then(|lease| Time::parse(lease.spec("/renewTime")?.as_str()?));
     match (heard, lease) {
         (Some(Time(heard)), _) if !ready.is_empty() => Some(beat_after(heard) + GRACE),

@@ -8,13 +8,13 @@ mod apply;
 mod fields;
 mod json;
 mod lists;
-mod merge;
 mod strategic;
 
 use serde_json::Value;
 
 use super::request::{Request, unsupported_media_type};
 use crate::rehearse::kinds::{Kind, KindInfo};
+use crate::rehearse::merge_patch::merge;
 use crate::rehearse::status::Refused;
 
 pub(super) use apply::{applied, record};
@@ -38,7 +38,7 @@ pub(super) fn patched(mut object: Value, request: &Request, info: &KindInfo) -> 
     let patch: Value = serde_json::from_slice(&request.body).map_err(|_| Refused::bad_request("invalid JSON patch"))?;
     match request.content.as_str() {
         JSON => json::patch(&mut object, &patch)?,
-        MERGE => merge::patch(&mut object, patch),
+        MERGE => merge(&mut object, patch),
         _ => strategic::patch(&mut object, patch)?,
     }
     if object.is_object() { Ok(object) } else { Err(Refused::bad_request("what is left is no object")) }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Merges a patch into a value: null removes, objects are merged, everything else is replaced.
-pub(super) fn patch(target: &mut Value, patch: Value) {
+pub(super) fn merge(target: &mut Value, patch: Value) {
     let Value::Object(fields) = patch else {
         *target = patch;
         return;
@@ -16,7 +16,7 @@ pub(super) fn patch(target: &mut Value, patch: Value) {
         if value.is_null() {
             object.shift_remove(&field);
         } else {
-            self::patch(object.entry(field).or_insert(Value::Null), value);
+            merge(object.entry(field).or_insert(Value::Null), value);
         }
     }
 }
@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn null_removes_and_lists_are_replaced() {
         let mut value = json!({ "a": { "b": 1, "c": 2 }, "l": [1, 2], "t": "x" });
-        patch(&mut value, json!({ "a": { "b": null, "d": { "e": null } }, "l": [3], "t": { "n": 1 } }));
+        merge(&mut value, json!({ "a": { "b": null, "d": { "e": null } }, "l": [3], "t": { "n": 1 } }));
         assert_eq!(value, json!({ "a": { "c": 2, "d": {} }, "l": [3], "t": { "n": 1 } }));
     }
 }
